@@ -1,0 +1,296 @@
+//! Public keys, private keys and signatures as values, and the traits that sign and verify (RFC 4253 section 6.6).
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::fmt;
+
+use bytes::{Bytes, BytesMut};
+use zeroize::Zeroizing;
+
+use super::{HashAlgorithm, SecureRandom};
+use crate::error::{CryptoError, DecodeError};
+use crate::limits::{MAX_KEY_BLOB, MAX_NAME, MAX_SIGNATURE_BLOB};
+use crate::wire::{Reader, put_string};
+
+/// A public key in its wire encoding (RFC 4253 section 6.6), of any type.
+///
+/// Holding one says only that the encoding begins with a type name; whether the rest is a valid
+/// key is decided where it is used to verify. Two keys are equal if their encodings are.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct PublicKey {
+    blob: Bytes,
+    key_type: String,
+}
+
+impl PublicKey {
+    /// Takes a key from its wire encoding.
+    ///
+    /// # Errors
+    /// `TooMany` above 16 KiB, `Truncated` or `BadText` if it does not begin with a type name.
+    pub fn from_blob(blob: impl Into<Bytes>) -> Result<Self, DecodeError> {
+        let blob = blob.into();
+        if blob.len() > MAX_KEY_BLOB {
+            return Err(DecodeError::TooMany);
+        }
+        let name = Reader::new(&blob).string()?;
+        if name.is_empty() || name.len() > MAX_NAME || !name.iter().all(u8::is_ascii_graphic) {
+            return Err(DecodeError::BadText);
+        }
+        let key_type = core::str::from_utf8(name)
+            .map_err(|_| DecodeError::BadText)?
+            .to_owned();
+        Ok(Self { blob, key_type })
+    }
+
+    /// An Ed25519 key (RFC 8709 section 4).
+    pub fn ed25519(public: &[u8; 32]) -> Self {
+        let mut blob = BytesMut::new();
+        put_string(&mut blob, b"ssh-ed25519");
+        put_string(&mut blob, public);
+        Self {
+            blob: blob.freeze(),
+            key_type: "ssh-ed25519".to_owned(),
+        }
+    }
+
+    /// An ECDSA key over nistp256 from its uncompressed point (RFC 5656 section 3.1).
+    pub fn ecdsa_nistp256(point: &[u8; 65]) -> Self {
+        let mut blob = BytesMut::new();
+        put_string(&mut blob, b"ecdsa-sha2-nistp256");
+        put_string(&mut blob, b"nistp256");
+        put_string(&mut blob, point);
+        Self {
+            blob: blob.freeze(),
+            key_type: "ecdsa-sha2-nistp256".to_owned(),
+        }
+    }
+
+    /// The type name that the encoding begins with, such as `ssh-ed25519`.
+    pub fn key_type(&self) -> &str {
+        &self.key_type
+    }
+
+    /// The wire encoding.
+    pub fn as_blob(&self) -> &[u8] {
+        &self.blob
+    }
+
+    /// The fingerprint as OpenSSH prints it. `sha256` is that of a [`CryptoProvider`](super::CryptoProvider).
+    pub fn fingerprint(&self, sha256: &dyn HashAlgorithm) -> Fingerprint {
+        let digest = sha256.hash(&[&self.blob]);
+        let mut bytes = [0; 32];
+        for (to, from) in bytes.iter_mut().zip(digest.as_ref()) {
+            *to = *from;
+        }
+        Fingerprint(bytes)
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublicKey({}, {} bytes)", self.key_type, self.blob.len())
+    }
+}
+
+/// The SHA-256 fingerprint of a public key. Displays as `SHA256:` and unpadded base64, as OpenSSH does.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint(pub [u8; 32]);
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const ALPHABET: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        f.write_str("SHA256:")?;
+        for group in self.0.chunks(3) {
+            let mut word = [0; 4];
+            for (to, from) in word.iter_mut().skip(1).zip(group) {
+                *to = *from;
+            }
+            let word = u32::from_be_bytes(word);
+            for i in 0..=group.len() {
+                let index = (word >> (18 - 6 * i)) & 63;
+                let letter = ALPHABET.get(index as usize).copied().unwrap_or(b'?');
+                write!(f, "{}", char::from(letter))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A signature in its wire encoding: algorithm name and signature blob (RFC 4253 section 6.6).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Signature {
+    encoded: Bytes,
+    algorithm: String,
+    blob_start: usize,
+}
+
+impl Signature {
+    /// Builds a signature from the algorithm's name and its own encoding.
+    pub fn new(algorithm: &str, blob: &[u8]) -> Self {
+        let mut encoded = BytesMut::with_capacity(8 + algorithm.len() + blob.len());
+        put_string(&mut encoded, algorithm.as_bytes());
+        let blob_start = encoded.len() + 4;
+        put_string(&mut encoded, blob);
+        Self {
+            encoded: encoded.freeze(),
+            algorithm: algorithm.to_owned(),
+            blob_start,
+        }
+    }
+
+    /// Takes a signature from its wire encoding.
+    ///
+    /// # Errors
+    /// `TooMany` above 4 KiB, otherwise what is wrong with the encoding. Trailing bytes behind
+    /// the blob are left to the algorithm: those of security keys put their counter there.
+    pub fn from_encoded(encoded: impl Into<Bytes>) -> Result<Self, DecodeError> {
+        let encoded = encoded.into();
+        if encoded.len() > MAX_SIGNATURE_BLOB {
+            return Err(DecodeError::TooMany);
+        }
+        let mut reader = Reader::new(&encoded);
+        let name = reader.string()?;
+        if name.len() > MAX_NAME || !name.iter().all(u8::is_ascii_graphic) {
+            return Err(DecodeError::BadText);
+        }
+        let algorithm = core::str::from_utf8(name)
+            .map_err(|_| DecodeError::BadText)?
+            .to_owned();
+        let blob_start = encoded.len() - reader.remaining() + 4;
+        reader.string()?;
+        Ok(Self {
+            encoded,
+            algorithm,
+            blob_start,
+        })
+    }
+
+    /// The name of the signature algorithm.
+    pub fn algorithm(&self) -> &str {
+        &self.algorithm
+    }
+
+    /// The blob behind the name's own length field, with whatever follows it.
+    pub fn blob(&self) -> &[u8] {
+        self.encoded.get(self.blob_start..).unwrap_or_default()
+    }
+
+    /// The wire encoding.
+    pub fn as_encoded(&self) -> &[u8] {
+        &self.encoded
+    }
+}
+
+impl fmt::Debug for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Signature({}, {} bytes)",
+            self.algorithm,
+            self.blob().len()
+        )
+    }
+}
+
+/// A signature algorithm: verifies, for host keys and user keys.
+pub trait SignatureAlgorithm: Send + Sync {
+    /// The name, as in `server_host_key_algorithms` and `server-sig-algs`.
+    fn name(&self) -> &'static str;
+
+    /// The type of the keys that it verifies with, which differs from the name for RSA with SHA-2.
+    fn key_type(&self) -> &'static str;
+
+    /// Verifies a signature that names this algorithm.
+    ///
+    /// # Errors
+    /// `InvalidKey` if the key is of another type or malformed, `InvalidSignature` if the
+    /// signature names another algorithm, is malformed, has trailing bytes or is wrong.
+    fn verify(
+        &self,
+        key: &PublicKey,
+        message: &[u8],
+        signature: &Signature,
+    ) -> Result<(), CryptoError>;
+}
+
+/// A private key that can sign.
+///
+/// Keys in memory come from [`CryptoProvider::signing_key`](super::CryptoProvider::signing_key).
+/// Keys that live elsewhere do not need this trait: they are named by their public key, and
+/// a `Sign` event asks for the signature.
+pub trait SigningKey: Send + Sync + fmt::Debug {
+    /// The public half.
+    fn public_key(&self) -> &PublicKey;
+
+    /// The algorithms that the key signs with, in order of preference.
+    fn algorithms(&self) -> &[&'static str];
+
+    /// Signs.
+    ///
+    /// # Errors
+    /// `Unsupported` for an algorithm that is not in the list, otherwise what failed.
+    fn sign(&self, algorithm: &str, message: &[u8]) -> Result<Signature, CryptoError>;
+}
+
+/// Makes signing keys of private key values, and new private keys.
+pub trait KeyProvider: Send + Sync {
+    /// A signing key for this private key.
+    ///
+    /// # Errors
+    /// `Unsupported` for a type that the provider lacks, `InvalidKey` if the parts do not fit.
+    fn signing_key(&self, key: &PrivateKey) -> Result<Arc<dyn SigningKey>, CryptoError>;
+
+    /// A new private key of a type such as `ssh-ed25519`.
+    ///
+    /// # Errors
+    /// `Unsupported`, `RandomFailed`.
+    fn generate(
+        &self,
+        key_type: &str,
+        random: &mut dyn SecureRandom,
+    ) -> Result<PrivateKey, CryptoError>;
+}
+
+/// A private key as a value: what a key file holds. Wiped on drop.
+#[non_exhaustive]
+#[derive(Clone)]
+pub enum PrivateKey {
+    /// Ed25519 (RFC 8032 section 5.1.5).
+    Ed25519 {
+        /// The public key.
+        public: [u8; 32],
+        /// The 32-byte seed.
+        seed: Zeroizing<[u8; 32]>,
+    },
+    /// ECDSA over nistp256.
+    EcdsaNistp256 {
+        /// The uncompressed point.
+        public: [u8; 65],
+        /// The secret scalar, big-endian.
+        scalar: Zeroizing<[u8; 32]>,
+    },
+}
+
+impl PrivateKey {
+    /// The public half, as stored beside the private one.
+    pub fn public_key(&self) -> PublicKey {
+        match self {
+            Self::Ed25519 { public, .. } => PublicKey::ed25519(public),
+            Self::EcdsaNistp256 { public, .. } => PublicKey::ecdsa_nistp256(public),
+        }
+    }
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PrivateKey({}, ..)", self.public_key().key_type())
+    }
+}

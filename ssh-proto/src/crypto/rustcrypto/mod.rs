@@ -1,0 +1,1 @@
+//! The default provider: RustCrypto, in pure Rust.

@@ -1,0 +1,177 @@
+//! Every bound on what a peer can make us hold or do, its default, and the reason for it.
+
+use core::time::Duration;
+
+/// The longest identification string, CR and LF included (RFC 4253 section 4.2).
+pub const MAX_IDENTIFICATION: usize = 255;
+
+/// Lines that a server may send before its identification string. OpenSSH and Go accept as many.
+pub const MAX_PRE_IDENTIFICATION_LINES: usize = 1024;
+
+/// Bytes that a server may send before its identification string (CVE-2026-48108: none was set).
+pub const MAX_PRE_IDENTIFICATION_BYTES: usize = 64 * 1024;
+
+/// The smallest `packet_length`: one byte of padding length, payload and padding in a block of eight, less the length field itself (RFC 4253 section 6).
+pub const MIN_PACKET_LENGTH: u32 = 5;
+
+/// The longest `packet_length` before authentication: every implementation must take 35000 (RFC 4253 section 6.1), and nothing needs more there.
+pub const MAX_PACKET_LENGTH_PRE_AUTH: u32 = 35_000;
+
+/// The longest `packet_length` after authentication, as in OpenSSH, libssh and Go.
+pub const MAX_PACKET_LENGTH: u32 = 262_144;
+
+/// The longest packet that we send (RFC 4253 section 6.1).
+pub const MAX_PACKET_LENGTH_SENT: u32 = 35_000;
+
+/// Names in a name-list: several times what any peer offers, little enough to compare (Dropbear and wolfSSH CPU exhaustion).
+pub const MAX_NAMES: usize = 256;
+
+/// Bytes in one name (RFC 4251 section 6).
+pub const MAX_NAME: usize = 64;
+
+/// Bytes in an `mpint`: 16384 bits and a sign byte, as in OpenSSH.
+pub const MAX_MPINT: usize = 2049;
+
+/// Entries in one `EXT_INFO` (libssh2 CVE-2026-55199: unchecked).
+pub const MAX_EXT_INFO_ENTRIES: usize = 1024;
+
+/// `EXT_INFO` messages that a server accepts from its client: one, directly after the first `NEWKEYS` (RFC 8308 section 2.4).
+pub const MAX_EXT_INFO_FROM_CLIENT: u8 = 1;
+
+/// `EXT_INFO` messages that a client accepts from its server (RFC 8308 section 2.4).
+pub const MAX_EXT_INFO_FROM_SERVER: u8 = 2;
+
+/// Bytes in a host key, user key or certificate blob: the largest RSA-16384 certificate fits.
+pub const MAX_KEY_BLOB: usize = 16 * 1024;
+
+/// Bytes in a signature blob: RSA-16384 with its framing fits.
+pub const MAX_SIGNATURE_BLOB: usize = 4 * 1024;
+
+/// Terminal modes in a `pty-req` (russh panicked at 131).
+pub const MAX_PTY_MODES: usize = 255;
+
+/// Prompts in one `USERAUTH_INFO_REQUEST`, as in OpenSSH (russh CVE-2026-42189 allocated by count).
+pub const MAX_PROMPTS: usize = 100;
+
+/// Bytes in a password; longer ones fail without a call to the application (CVE-2016-6515).
+pub const MAX_PASSWORD: usize = 1024;
+
+/// The smallest maximum packet size that a peer may set for a channel, as in Go (2026 cluster of divisions by zero).
+pub const MIN_PEER_MAX_PACKET: u32 = 9;
+
+/// Bytes of peer text kept for display: a `DISCONNECT`, `DEBUG` or open failure message.
+pub const MAX_PEER_TEXT: usize = 1024;
+
+/// Replies to no request that are tolerated before the connection ends (Go CVE-2026-39830).
+pub const MAX_UNSOLICITED_REPLIES: u32 = 100;
+
+/// Packets after which a key must be replaced, at either counter (RFC 4344 section 3.1).
+pub const REKEY_PACKETS: u64 = 1 << 31;
+
+/// Packets after which a key is no longer used at all: the sequence number must not repeat under one key.
+pub const MAX_PACKETS_PER_KEY: u64 = (1 << 32) - (1 << 16);
+
+/// The bounds of one connection. Everything has a safe default; change a field to change a bound.
+///
+/// Fixed bounds that no application has reason to change are constants of this module.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// From construction to successful authentication. Default 120 s, as OpenSSH's `LoginGraceTime`.
+    pub login_grace: Option<Duration>,
+    /// From our `KEXINIT` to the peer's `NEWKEYS`. Default 60 s: a peer that never finishes must not hold replies for ever (CVE-2025-22869).
+    pub kex_timeout: Option<Duration>,
+    /// How long the application may leave a question that pauses the connection. Default 120 s.
+    pub decision_timeout: Option<Duration>,
+    /// Payload and packet bytes per direction after which keys are replaced. Default 1 GiB (RFC 4253 section 9).
+    pub rekey_bytes: u64,
+    /// Packets per direction after which keys are replaced. Default and maximum [`REKEY_PACKETS`].
+    pub rekey_packets: u64,
+    /// The age at which keys are replaced. Default one hour (RFC 4253 section 9).
+    pub rekey_age: Option<Duration>,
+    /// Key exchanges that the peer may begin within [`Self::peer_rekey_interval`] after authentication. Default 32 (DHEat: each costs us more than the peer).
+    pub peer_rekeys: u32,
+    /// The interval in which [`Self::peer_rekeys`] are counted. Default 10 s.
+    pub peer_rekey_interval: Duration,
+    /// Bytes received before authentication. Default 2 MiB: no login needs more.
+    pub pre_auth_bytes: u64,
+    /// Bytes of input that may be handed over and not yet be parsed. Default 8 MiB; a caller that honours `wants_read` never comes near it.
+    pub buffered_input: usize,
+    /// Replies that may wait for a key exchange to end or for the peer to read: count. Default 1024.
+    pub deferred_messages: usize,
+    /// Replies that may wait for a key exchange to end or for the peer to read: bytes. Default 256 KiB (CVE-2025-26466).
+    pub deferred_bytes: usize,
+    /// Failed authentication attempts a server accepts. Default 6, as OpenSSH's `MaxAuthTries`.
+    pub auth_failures: u32,
+    /// Authentication requests of any kind a server accepts. Default 128, as Go and AsyncSSH.
+    pub auth_requests: u32,
+    /// Public key queries without signature a server accepts. Default 15, as Dropbear.
+    pub key_queries: u32,
+    /// Failures a client accepts before it gives up. Default 64, as Go.
+    pub client_auth_failures: u32,
+    /// The earliest moment, counted from the request, at which a server sends `USERAUTH_FAILURE`. Default none.
+    pub auth_failure_delay: Option<Duration>,
+    /// Bytes in a user name. Default 256.
+    pub user_name: usize,
+    /// Bytes of banner a client accepts in all. Default 64 KiB.
+    pub banner_bytes: usize,
+    /// Channels open at once, the peer's and ours together. Default 256.
+    pub channels: usize,
+    /// Session channels that a server accepts at once. Default 10, as OpenSSH's `MaxSessions`.
+    pub sessions: usize,
+    /// Channel opens and channel requests of the peer that may await the application's answer. Default 256; above it they are refused.
+    pub pending_requests: usize,
+    /// `env` requests per channel. Default 128, as OpenSSH.
+    pub env_requests: u32,
+    /// The receive window of a channel at open. Default 2 MiB, as OpenSSH.
+    pub window_size: u32,
+    /// The largest receive window that a channel may grow to. Default 16 MiB.
+    pub max_window_size: u32,
+    /// The maximum packet size that we announce for a channel. Default 32 KiB (RFC 4253 section 6.1).
+    pub max_packet_size: u32,
+    /// Bytes that the application may queue on a channel ahead of the peer's window. Default 256 KiB.
+    pub channel_send_buffer: usize,
+    /// Silence after which a keepalive request goes out. Default off.
+    pub keepalive_interval: Option<Duration>,
+    /// Keepalive requests in a row that may stay unanswered. Default 3.
+    pub keepalive_max: u32,
+    /// Time without channel data after which the connection ends. Default off.
+    pub idle_timeout: Option<Duration>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            login_grace: Some(Duration::from_secs(120)),
+            kex_timeout: Some(Duration::from_secs(60)),
+            decision_timeout: Some(Duration::from_secs(120)),
+            rekey_bytes: 1 << 30,
+            rekey_packets: REKEY_PACKETS,
+            rekey_age: Some(Duration::from_secs(3600)),
+            peer_rekeys: 32,
+            peer_rekey_interval: Duration::from_secs(10),
+            pre_auth_bytes: 2 << 20,
+            buffered_input: 8 << 20,
+            deferred_messages: 1024,
+            deferred_bytes: 256 << 10,
+            auth_failures: 6,
+            auth_requests: 128,
+            key_queries: 15,
+            client_auth_failures: 64,
+            auth_failure_delay: None,
+            user_name: 256,
+            banner_bytes: 64 << 10,
+            channels: 256,
+            sessions: 10,
+            pending_requests: 256,
+            env_requests: 128,
+            window_size: 2 << 20,
+            max_window_size: 16 << 20,
+            max_packet_size: 32 << 10,
+            channel_send_buffer: 256 << 10,
+            keepalive_interval: None,
+            keepalive_max: 3,
+            idle_timeout: None,
+        }
+    }
+}
