@@ -70,8 +70,8 @@ pub enum PeerMisbehaved {
     BadHostKey,
     /// The signature over the exchange hash is wrong or of the wrong type.
     BadHostKeySignature,
-    /// The peer began more key exchanges than it may.
-    TooManyRekeys,
+    /// The peer began a second key exchange before authentication.
+    RekeyBeforeAuthentication,
     /// The user or service name changed between authentication requests.
     AuthIdentityChanged,
     /// A reply to authentication arrived that answers nothing.
@@ -151,6 +151,8 @@ pub enum Limit {
     DeferredOutput,
     /// A sequence number or cipher counter would have been used twice.
     KeyUsage,
+    /// The peer began more key exchanges than it may in the time.
+    PeerRekeys,
     /// Failed authentication attempts.
     AuthFailures,
     /// Authentication requests of any kind.
@@ -308,7 +310,8 @@ impl Error {
                 Limit::BufferedInput
                 | Limit::PreAuthInput
                 | Limit::DeferredOutput
-                | Limit::KeyUsage => R::BY_APPLICATION,
+                | Limit::KeyUsage
+                | Limit::PeerRekeys => R::BY_APPLICATION,
             },
             Self::Timeout(_) | Self::ApiMisuse(_) | Self::Internal(_) => R::BY_APPLICATION,
             Self::HostKeyRejected => R::HOST_KEY_NOT_VERIFIABLE,
@@ -406,7 +409,7 @@ impl fmt::Display for PeerMisbehaved {
             Self::BadKexValue => "bad key exchange value",
             Self::BadHostKey => "bad host key",
             Self::BadHostKeySignature => "bad host key signature",
-            Self::TooManyRekeys => "too many key exchanges",
+            Self::RekeyBeforeAuthentication => "key exchange repeated before authentication",
             Self::AuthIdentityChanged => "user or service changed during authentication",
             Self::UnsolicitedAuthReply => "authentication reply without a request",
             Self::MismatchedPkOk => "PK_OK for a key that was not offered",

@@ -1,0 +1,231 @@
+//! What the configs of both roles share: algorithms by name, identification, limits.
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use crate::crypto::{CryptoProvider, KexShape, PublicKey, SignatureAlgorithm};
+use crate::error::ApiMisuse;
+use crate::limits::Limits;
+use crate::transport::ident::Identification;
+use crate::transport::kex::negotiate::Offer;
+
+/// Why a config was not built.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConfigError {
+    /// The provider has no algorithm of this name.
+    UnknownAlgorithm(String),
+    /// A list has no entries, or none that the host keys can serve.
+    NoAlgorithms(&'static str),
+    /// A server has no host key.
+    NoHostKey,
+    /// The provider has no algorithm for this host key.
+    UnsupportedHostKey(PublicKey),
+    /// The identification string is not valid.
+    InvalidIdentification,
+    /// A limit contradicts another, or the protocol.
+    InvalidLimit(&'static str),
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownAlgorithm(name) => {
+                write!(f, "unknown algorithm: {}", name.escape_default())
+            }
+            Self::NoAlgorithms(list) => write!(f, "no usable {list}"),
+            Self::NoHostKey => f.write_str("a server needs a host key"),
+            Self::UnsupportedHostKey(key) => {
+                write!(f, "the provider cannot use a host key of type {}", key.key_type())
+            }
+            Self::InvalidIdentification => f.write_str("invalid identification string"),
+            Self::InvalidLimit(name) => write!(f, "invalid limit: {name}"),
+        }
+    }
+}
+
+impl core::error::Error for ConfigError {}
+
+impl From<ApiMisuse> for ConfigError {
+    fn from(_: ApiMisuse) -> Self {
+        Self::InvalidIdentification
+    }
+}
+
+/// What both builders collect.
+#[derive(Debug, Clone)]
+pub(crate) struct Common {
+    pub(crate) provider: CryptoProvider,
+    pub(crate) limits: Limits,
+    pub(crate) software: String,
+    pub(crate) comment: Option<String>,
+    pub(crate) kex: Option<Vec<String>>,
+    pub(crate) host_keys: Option<Vec<String>>,
+    pub(crate) ciphers: Option<Vec<String>>,
+    pub(crate) macs: Option<Vec<String>>,
+    pub(crate) public_keys: Option<Vec<String>>,
+    pub(crate) report_ignore: bool,
+}
+
+impl Common {
+    pub(crate) fn new(provider: CryptoProvider, limits: Limits) -> Self {
+        Self {
+            provider,
+            limits,
+            software: concat!("ssh-proto_", env!("CARGO_PKG_VERSION")).to_owned(),
+            comment: None,
+            kex: None,
+            host_keys: None,
+            ciphers: None,
+            macs: None,
+            public_keys: None,
+            report_ignore: false,
+        }
+    }
+
+    pub(crate) fn identification(&self) -> Result<Identification, ConfigError> {
+        Ok(Identification::new(&self.software, self.comment.as_deref())?)
+    }
+
+    pub(crate) fn offer(&self) -> Result<Offer, ConfigError> {
+        let provider = &self.provider;
+        let offer = Offer {
+            kex: pick(&provider.kex, self.kex.as_deref(), |a| a.name())?,
+            host_keys: pick(&provider.signatures, self.host_keys.as_deref(), |a| a.name())?,
+            ciphers: pick(&provider.ciphers, self.ciphers.as_deref(), |a| a.name())?,
+            macs: pick(&provider.macs, self.macs.as_deref(), |a| a.name())?,
+            compression: provider.compression.to_vec(),
+        };
+        if let Some(kex) = offer.kex.iter().find(|kex| kex.shape() != KexShape::Ecdh) {
+            return Err(ConfigError::UnknownAlgorithm(kex.name().to_owned()));
+        }
+        let empty = [
+            (offer.kex.is_empty(), "key exchange methods"),
+            (offer.host_keys.is_empty(), "host key algorithms"),
+            (offer.ciphers.is_empty(), "ciphers"),
+            (offer.compression.is_empty(), "compression methods"),
+            (
+                offer.macs.is_empty() && offer.ciphers.iter().any(|cipher| !cipher.is_aead()),
+                "MACs",
+            ),
+        ];
+        match empty.into_iter().find(|(empty, _)| *empty) {
+            Some((_, list)) => Err(ConfigError::NoAlgorithms(list)),
+            None => Ok(offer),
+        }
+    }
+
+    /// The signature algorithms for user keys.
+    pub(crate) fn user_signatures(
+        &self,
+    ) -> Result<Vec<&'static dyn SignatureAlgorithm>, ConfigError> {
+        pick(&self.provider.signatures, self.public_keys.as_deref(), |a| a.name())
+    }
+
+    pub(crate) fn check_limits(&self) -> Result<(), ConfigError> {
+        let limits = &self.limits;
+        let invalid = [
+            (limits.rekey_bytes == 0, "rekey_bytes"),
+            (limits.rekey_packets == 0, "rekey_packets"),
+            (limits.deferred_messages == 0, "deferred_messages"),
+            (limits.deferred_bytes == 0, "deferred_bytes"),
+            (limits.max_packet_size == 0 || limits.max_packet_size > 256 << 10, "max_packet_size"),
+            (limits.window_size < limits.max_packet_size, "window_size"),
+            (limits.max_window_size < limits.window_size, "max_window_size"),
+            (limits.channel_send_buffer == 0, "channel_send_buffer"),
+        ];
+        match invalid.into_iter().find(|(invalid, _)| *invalid) {
+            Some((_, name)) => Err(ConfigError::InvalidLimit(name)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The algorithms of these names, in this order; all of them if no names are given.
+fn pick<A: Copy>(
+    all: &[A],
+    names: Option<&[String]>,
+    name_of: impl Fn(&A) -> &'static str,
+) -> Result<Vec<A>, ConfigError> {
+    let Some(names) = names else { return Ok(all.to_vec()) };
+    let mut picked: Vec<A> = Vec::with_capacity(names.len());
+    for name in names {
+        let algorithm = all
+            .iter()
+            .find(|algorithm| name_of(algorithm) == name)
+            .ok_or_else(|| ConfigError::UnknownAlgorithm(name.clone()))?;
+        // libssh2 1.11 overruns a buffer where a name stands twice.
+        if !picked.iter().any(|earlier| name_of(earlier) == name) {
+            picked.push(*algorithm);
+        }
+    }
+    Ok(picked)
+}
+
+/// The setters that both builders have.
+macro_rules! common_setters {
+    () => {
+        /// The bounds of connections made from this config.
+        pub fn limits(mut self, limits: crate::limits::Limits) -> Self {
+            self.common.limits = limits;
+            self
+        }
+
+        /// The software version and comment of the identification string (RFC 4253 section 4.2).
+        pub fn identification(mut self, software: &str, comment: Option<&str>) -> Self {
+            self.common.software = software.into();
+            self.common.comment = comment.map(Into::into);
+            self
+        }
+
+        /// The key exchange methods to offer, in order of preference. Default: all of the provider's.
+        pub fn kex<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+            self.common.kex = Some(names.into_iter().map(Into::into).collect());
+            self
+        }
+
+        /// The host key algorithms to offer, in order of preference. Default: all of the
+        /// provider's; on a server, those that its host keys serve.
+        pub fn host_key_algorithms<N: Into<String>>(
+            mut self,
+            names: impl IntoIterator<Item = N>,
+        ) -> Self {
+            self.common.host_keys = Some(names.into_iter().map(Into::into).collect());
+            self
+        }
+
+        /// The ciphers to offer in both directions, in order of preference. Default: all of the
+        /// provider's.
+        pub fn ciphers<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+            self.common.ciphers = Some(names.into_iter().map(Into::into).collect());
+            self
+        }
+
+        /// The MACs to offer in both directions, in order of preference. Default: all of the
+        /// provider's.
+        pub fn macs<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+            self.common.macs = Some(names.into_iter().map(Into::into).collect());
+            self
+        }
+
+        /// The signature algorithms for user keys, in order of preference. Default: all of the
+        /// provider's. A server announces them as `server-sig-algs`.
+        pub fn public_key_algorithms<N: Into<String>>(
+            mut self,
+            names: impl IntoIterator<Item = N>,
+        ) -> Self {
+            self.common.public_keys = Some(names.into_iter().map(Into::into).collect());
+            self
+        }
+
+        /// Whether `IGNORE` messages become events. Default no.
+        pub fn report_ignore(mut self, report: bool) -> Self {
+            self.common.report_ignore = report;
+            self
+        }
+    };
+}
+
+pub(crate) use common_setters;

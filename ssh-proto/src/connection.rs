@@ -1,0 +1,335 @@
+//! What client and server connections have in common: the trait through which they are driven, and the channel operations of both.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::auth::Authenticated;
+use crate::crypto::Signature;
+use crate::engine::side::Side;
+use crate::engine::token::{IncomingChannel, IncomingGlobalRequest, IncomingRequest, SignRequest};
+use crate::engine::{Core, Transmit};
+use crate::error::{ApiMisuse, DisconnectReason, Error};
+use crate::mux::{
+    ChannelError, ChannelId, ChannelKind, ChannelRequest, Chunk, DataStream, GlobalRequest,
+    OpenFailure, RequestId,
+};
+use crate::role::Role;
+use crate::time::Instant;
+use crate::transport::ident::Identification;
+use crate::transport::kex::SessionId;
+
+pub(crate) mod sealed {
+    use super::{Core, Side};
+
+    /// Where the engine is. Only connections of this crate have one.
+    pub trait HasCore {
+        type Side: Side;
+
+        fn core(&self) -> &Core<Self::Side>;
+
+        fn core_mut(&mut self) -> &mut Core<Self::Side>;
+    }
+}
+
+/// A connection of either role.
+///
+/// # Driving it
+/// The methods fall into four families:
+/// - `handle_*` hand it what happened: bytes that arrived, the end of them, time that passed.
+/// - `poll_*` take out what came of it: events, bytes to send, the next deadline.
+/// - Calls of the application: open, read, write, answer a token, disconnect.
+/// - Getters and `wants_*`, pure functions of the state.
+///
+/// Any order of calls is legal. A loop polls events until there are none, then transmits until
+/// there is nothing, then waits for whichever comes first: input, if `wants_read`; room for
+/// output, if there is some unsent; the moment of `poll_timeout`. `docs/driving.md` shows it.
+///
+/// Input is parsed when events are polled: an application that stops polling stops reading, and
+/// the peer feels it. Nothing blocks, nothing has to be repeated with the same arguments.
+pub trait Connection: sealed::HasCore {
+    /// Which side this is.
+    fn role(&self) -> Role {
+        <Self::Side as Side>::ROLE
+    }
+
+    /// Hands over bytes from the peer. They are parsed by [`Self::poll_event`].
+    ///
+    /// Bytes are kept whatever [`Self::wants_read`] says, up to `Limits::buffered_input`, beyond
+    /// which the connection ends. Input that continues the memory of the input before is joined
+    /// without copying: read into the spare room of one `BytesMut` and `split` off what arrived.
+    fn handle_input(&mut self, now: Instant, data: BytesMut) {
+        self.core_mut().handle_input(now, data);
+    }
+
+    /// Tells that the peer sends no more bytes.
+    fn handle_eof(&mut self, now: Instant) {
+        self.core_mut().handle_eof(now);
+    }
+
+    /// Tells that the moment of [`Self::poll_timeout`] has come. Too early a call does nothing.
+    fn handle_timeout(&mut self, now: Instant) {
+        self.core_mut().handle_timeout(now);
+    }
+
+    /// The next event, parsing input as far as it takes. `None`: more input, or an answer to the
+    /// question that is open, is needed.
+    fn poll_event(&mut self) -> Option<<Self::Side as Side>::Event> {
+        self.core_mut().poll_event()
+    }
+
+    /// Appends packets for the peer to `out`, whole ones, about 128 KiB at most in one call.
+    /// `None`: there is nothing to send.
+    fn poll_transmit(&mut self, now: Instant, out: &mut BytesMut) -> Option<Transmit> {
+        self.core_mut().poll_transmit(now, out)
+    }
+
+    /// When [`Self::handle_timeout`] is to be called next.
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.core().poll_timeout()
+    }
+
+    /// Whether more input would be of use now.
+    fn wants_read(&self) -> bool {
+        self.core().wants_read()
+    }
+
+    /// Whether [`Self::poll_transmit`] has something to send.
+    fn wants_write(&self) -> bool {
+        self.core().wants_write()
+    }
+
+    /// Whether the connection is over and everything it had to send was taken.
+    fn is_closed(&self) -> bool {
+        self.core().is_closed()
+    }
+
+    /// Whether the first key exchange is under way.
+    fn is_handshaking(&self) -> bool {
+        self.core().is_handshaking()
+    }
+
+    /// The proof of authentication, once there is one.
+    fn authenticated(&self) -> Option<&Authenticated> {
+        self.core().authenticated()
+    }
+
+    /// The peer's identification, once it has arrived.
+    fn peer_identification(&self) -> Option<&Identification> {
+        self.core().peer_identification()
+    }
+
+    /// The session id, once the first key exchange has made it.
+    fn session_id(&self) -> Option<&SessionId> {
+        self.core().session_id()
+    }
+
+    /// Begins a key exchange, unless one is under way. Traffic goes on by itself.
+    ///
+    /// # Errors
+    /// `ApiMisuse` before authentication and after the end; `Crypto` if randomness fails.
+    fn rekey(&mut self) -> Result<(), Error> {
+        self.core_mut().rekey()
+    }
+
+    /// Ends the connection: what is queued and may leave does, then `DISCONNECT`.
+    fn disconnect(&mut self, now: Instant, reason: DisconnectReason, description: &str) {
+        self.core_mut().disconnect(now, reason, description);
+    }
+
+    /// Answers [`Event::Sign`](crate::Event::Sign).
+    ///
+    /// # Errors
+    /// `InvalidSignature` if it does not verify, in which case the question is raised anew;
+    /// otherwise what is wrong with the token.
+    fn provide_signature(
+        &mut self,
+        request: SignRequest,
+        signature: &Signature,
+    ) -> Result<(), ApiMisuse> {
+        self.core_mut().provide_signature(request, signature)
+    }
+
+    /// Answers [`Event::Sign`](crate::Event::Sign) with a refusal: a host key's ends the
+    /// connection, a user key's fails the attempt.
+    ///
+    /// # Errors
+    /// What is wrong with the token.
+    fn decline_signature(&mut self, request: SignRequest) -> Result<(), ApiMisuse> {
+        self.core_mut().decline_signature(request)
+    }
+
+    /// Opens a channel. `ChannelOpened` or `ChannelOpenFailed` follows.
+    ///
+    /// # Errors
+    /// `Blocked` if as many are open as may be; `WrongRole` if only the peer opens such ones.
+    fn open_channel(&mut self, kind: &ChannelKind) -> Result<ChannelId, ChannelError> {
+        self.core_mut().open_channel(kind)
+    }
+
+    /// Accepts a channel of the peer. It is open at once.
+    ///
+    /// # Errors
+    /// What is wrong with the token.
+    fn accept_channel(&mut self, token: IncomingChannel) -> Result<ChannelId, ApiMisuse> {
+        self.core_mut().accept_channel(token)
+    }
+
+    /// Refuses a channel of the peer.
+    ///
+    /// # Errors
+    /// What is wrong with the token.
+    fn reject_channel(
+        &mut self,
+        token: IncomingChannel,
+        reason: OpenFailure,
+        description: &str,
+    ) -> Result<(), ApiMisuse> {
+        self.core_mut().reject_channel(token, reason, description)
+    }
+
+    /// Makes a request on a channel. With `want_reply`, `RequestReply` with the returned id
+    /// follows, in the order of the requests.
+    ///
+    /// # Errors
+    /// What keeps it from being sent.
+    fn request(
+        &mut self,
+        channel: ChannelId,
+        request: &ChannelRequest,
+        want_reply: bool,
+    ) -> Result<Option<RequestId>, ChannelError> {
+        self.core_mut().request(channel, request, want_reply)
+    }
+
+    /// Grants a request of the peer.
+    ///
+    /// # Errors
+    /// What is wrong with the token.
+    fn accept_request(&mut self, token: IncomingRequest) -> Result<(), ApiMisuse> {
+        self.core_mut().answer_request(token, true)
+    }
+
+    /// Refuses a request of the peer.
+    ///
+    /// # Errors
+    /// What is wrong with the token.
+    fn reject_request(&mut self, token: IncomingRequest) -> Result<(), ApiMisuse> {
+        self.core_mut().answer_request(token, false)
+    }
+
+    /// Makes a request to the connection. With `want_reply`, `GlobalReply` with the returned id
+    /// follows.
+    ///
+    /// # Errors
+    /// What keeps it from being sent.
+    fn global_request(
+        &mut self,
+        request: &GlobalRequest,
+        want_reply: bool,
+    ) -> Result<Option<RequestId>, ChannelError> {
+        self.core_mut().global_request(request, want_reply)
+    }
+
+    /// Grants a global request of the peer; `body` is what the request defines, mostly empty.
+    ///
+    /// # Errors
+    /// What is wrong with the token.
+    fn accept_global_request(
+        &mut self,
+        token: IncomingGlobalRequest,
+        body: &[u8],
+    ) -> Result<(), ApiMisuse> {
+        self.core_mut().answer_global_request(token, Ok(body))
+    }
+
+    /// Refuses a global request of the peer.
+    ///
+    /// # Errors
+    /// What is wrong with the token.
+    fn reject_global_request(&mut self, token: IncomingGlobalRequest) -> Result<(), ApiMisuse> {
+        self.core_mut().answer_global_request(token, Err(()))
+    }
+
+    /// Takes received data, which gives the peer credit to send more. `None`: nothing is there.
+    /// Data received before a channel or the connection closed can be read after it.
+    ///
+    /// # Errors
+    /// `Closed` for an id that is no longer valid.
+    fn read(&mut self, channel: ChannelId) -> Result<Option<Chunk>, ChannelError> {
+        self.core_mut().read(channel)
+    }
+
+    /// Bytes that [`Self::read`] has ready.
+    ///
+    /// # Errors
+    /// `Closed` for an id that is no longer valid.
+    fn readable_bytes(&self, channel: ChannelId) -> Result<usize, ChannelError> {
+        self.core().readable_bytes(channel)
+    }
+
+    /// Queues data, as much as fits, and says how much that was. Where it was not everything,
+    /// `Writable` follows once there is room.
+    ///
+    /// # Errors
+    /// `NotOpen` before the channel is confirmed, `Finished` after `finish`, `Closed`.
+    fn write(
+        &mut self,
+        channel: ChannelId,
+        stream: DataStream,
+        data: &[u8],
+    ) -> Result<usize, ChannelError> {
+        self.core_mut().write(channel, stream, data)
+    }
+
+    /// As [`Self::write`], without copying: what is taken is split off the front of `data`.
+    ///
+    /// # Errors
+    /// As for [`Self::write`].
+    fn write_bytes(
+        &mut self,
+        channel: ChannelId,
+        stream: DataStream,
+        data: &mut Bytes,
+    ) -> Result<usize, ChannelError> {
+        self.core_mut().write_bytes(channel, stream, data)
+    }
+
+    /// Bytes that [`Self::write`] would take now.
+    ///
+    /// # Errors
+    /// As for [`Self::write`].
+    fn writable_bytes(&self, channel: ChannelId) -> Result<usize, ChannelError> {
+        self.core().writable_bytes(channel)
+    }
+
+    /// Sends `EOF` behind what is queued: no more data will be written.
+    ///
+    /// # Errors
+    /// `Closed`, `Finished`.
+    fn finish(&mut self, channel: ChannelId) -> Result<(), ChannelError> {
+        self.core_mut().finish(channel)
+    }
+
+    /// Sends `CLOSE` behind what is queued. `ChannelClosed` follows once the peer has, too.
+    ///
+    /// # Errors
+    /// `Closed`.
+    fn close_channel(&mut self, channel: ChannelId) -> Result<(), ChannelError> {
+        self.core_mut().close_channel(channel)
+    }
+
+    /// Sends `IGNORE` (RFC 4253 section 11.2), as padding against traffic analysis.
+    ///
+    /// # Errors
+    /// What keeps it from being sent.
+    fn send_ignore(&mut self, data: &[u8]) -> Result<(), ChannelError> {
+        self.core_mut().send_ignore(data)
+    }
+
+    /// Sends `DEBUG` (RFC 4253 section 11.3).
+    ///
+    /// # Errors
+    /// What keeps it from being sent.
+    fn send_debug(&mut self, always_display: bool, text: &str) -> Result<(), ChannelError> {
+        self.core_mut().send_debug(always_display, text)
+    }
+}

@@ -1,0 +1,482 @@
+//! The joint: transport, authentication and channels under one roof, driven by bytes and time.
+
+mod channels;
+pub(crate) mod event;
+mod phase;
+mod receive;
+pub(crate) mod side;
+pub(crate) mod token;
+mod transmit;
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+
+use bytes::BytesMut;
+
+use self::event::{Disconnected, Event};
+use self::phase::Phase;
+use self::side::{Pause, Side};
+use self::token::{Desk, SignRequest, Stub, Ticket};
+pub use self::transmit::Transmit;
+use crate::auth::Authenticated;
+use crate::crypto::{SecureRandom, Signature, SignatureAlgorithm};
+use crate::error::{ApiMisuse, DisconnectReason, Error, Limit};
+use crate::limits::Limits;
+use crate::mux::{ChannelId, Mux, RequestId, RequestKey};
+use crate::time::{Instant, Timer, TimerTable};
+use crate::transport::ident::Identification;
+use crate::transport::kex::SessionId;
+use crate::transport::{Transport, TransportConfig};
+use crate::wire::outbox::Outbox;
+
+/// What the engine needs of a config, shared by all connections made from it.
+pub(crate) struct Settings {
+    pub(crate) transport: Arc<TransportConfig>,
+    pub(crate) limits: Limits,
+    /// For user keys.
+    pub(crate) signatures: Vec<&'static dyn SignatureAlgorithm>,
+    /// Whether `IGNORE` messages become events.
+    pub(crate) report_ignore: bool,
+}
+
+/// One connection, whose role-specific half is `S`.
+pub struct Core<S: Side> {
+    settings: Arc<Settings>,
+    transport: Transport,
+    outbox: Outbox,
+    side: S,
+    mux: Option<Box<Mux>>,
+    phase: Phase,
+    life: Life,
+    events: VecDeque<S::Event>,
+    desk: Arc<Desk>,
+    /// The question that nothing is parsed behind.
+    pause: Option<(Pause, Stub)>,
+    /// Questions about channels and global requests; they hold up nothing.
+    questions: Vec<(Question, Stub)>,
+    timers: TimerTable,
+    now: Instant,
+    eof: bool,
+    /// Our keepalive requests that are not answered.
+    keepalives: VecDeque<RequestId>,
+    missed_keepalives: u32,
+    ext_infos: u8,
+    /// Packets since the peer's first `NEWKEYS`.
+    keyed_packets: u64,
+    authenticated: Option<Authenticated>,
+}
+
+/// Whether the connection lives.
+enum Life {
+    Open,
+    /// Over, but for a `DISCONNECT` that is to leave.
+    Ending(DisconnectReason, &'static str, bytes::Bytes),
+    Closed,
+}
+
+/// A question whose answer holds up nothing.
+#[derive(Debug, Clone, Copy)]
+enum Question {
+    Open(ChannelId),
+    Request(ChannelId, RequestKey),
+    Global(RequestKey),
+}
+
+impl<S: Side> Core<S> {
+    pub(crate) fn new(
+        settings: Arc<Settings>,
+        side: S,
+        random: Box<dyn SecureRandom>,
+        now: Instant,
+    ) -> Result<Self, Error> {
+        let transport =
+            Transport::new(S::ROLE, Arc::clone(&settings.transport), &settings.limits, random)?;
+        let mut timers = TimerTable::default();
+        timers.start(Timer::LoginGrace, now, settings.limits.login_grace);
+        timers.start(Timer::Kex, now, settings.limits.kex_timeout);
+        Ok(Self {
+            settings,
+            transport,
+            outbox: Outbox::default(),
+            side,
+            mux: None,
+            phase: Phase::FirstKex,
+            life: Life::Open,
+            events: VecDeque::new(),
+            desk: Arc::default(),
+            pause: None,
+            questions: Vec::new(),
+            timers,
+            now,
+            eof: false,
+            keepalives: VecDeque::new(),
+            missed_keepalives: 0,
+            ext_infos: 0,
+            keyed_packets: 0,
+            authenticated: None,
+        })
+    }
+
+    /// Bytes from the peer.
+    pub(crate) fn handle_input(&mut self, now: Instant, data: BytesMut) {
+        self.tick(now);
+        if !self.is_open() || self.eof {
+            return;
+        }
+        self.transport.push_input(data);
+        if self.transport.buffered_input() > self.settings.limits.buffered_input {
+            self.fail(Limit::BufferedInput.into());
+        } else if self.phase != Phase::Connection
+            && self.transport.received_bytes() > self.settings.limits.pre_auth_bytes
+        {
+            self.fail(Limit::PreAuthInput.into());
+        }
+    }
+
+    /// The peer sends no more.
+    pub(crate) fn handle_eof(&mut self, now: Instant) {
+        self.tick(now);
+        self.eof = true;
+    }
+
+    /// Time has passed.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.tick(now);
+        for timer in Timer::ALL {
+            if !self.is_open() {
+                return;
+            }
+            if self.timers.take_expired(timer, self.now) {
+                self.expire(timer);
+            }
+        }
+    }
+
+    fn expire(&mut self, timer: Timer) {
+        match timer {
+            Timer::LoginGrace | Timer::Kex | Timer::Decision | Timer::Idle => {
+                self.fail(Error::Timeout(timer));
+            }
+            Timer::AuthFailureDelay => self.side.release_failure(&mut self.outbox),
+            Timer::RekeyAge => {
+                if let Err(error) = self.transport.start_rekey() {
+                    self.fail(error);
+                }
+                self.watch_kex();
+            }
+            Timer::KeepAlive => self.keep_alive(),
+        }
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// The next event, parsing as far as it takes.
+    pub(crate) fn poll_event(&mut self) -> Option<S::Event> {
+        self.settle_abandoned();
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                if self.events.is_empty() {
+                    self.events = VecDeque::new();
+                }
+                return Some(event);
+            }
+            if self.drain_mux_events() {
+                continue;
+            }
+            if !self.is_open() {
+                return None;
+            }
+            let progressed = match self.may_parse() {
+                true => self.parse(),
+                false => Ok(false),
+            };
+            match progressed {
+                Ok(true) => {}
+                Ok(false) if self.eof && self.transport.needs_input() => {
+                    self.end(Disconnected::Eof, None);
+                }
+                Ok(false) => {
+                    self.watch_idle();
+                    return None;
+                }
+                Err(error) => self.fail(error),
+            }
+        }
+    }
+
+    /// Whether the application's answers and the peer's appetite let us go on.
+    fn may_parse(&self) -> bool {
+        let limits = &self.settings.limits;
+        self.pause.is_none()
+            && !self.side.has_withheld_failure()
+            && !self.outbox.is_full(limits.deferred_messages, limits.deferred_bytes)
+    }
+
+    pub(crate) fn wants_read(&self) -> bool {
+        self.is_open() && !self.eof && self.may_parse() && self.transport.needs_input()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self.life, Life::Closed)
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(self.life, Life::Open)
+    }
+
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.is_open() && self.phase == Phase::FirstKex
+    }
+
+    pub(crate) fn authenticated(&self) -> Option<&Authenticated> {
+        self.authenticated.as_ref()
+    }
+
+    pub(crate) fn peer_identification(&self) -> Option<&Identification> {
+        self.transport.peer_identification()
+    }
+
+    pub(crate) fn session_id(&self) -> Option<&SessionId> {
+        self.transport.kex.session_id()
+    }
+
+    /// Moves the clock on; never back.
+    fn tick(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+    }
+
+    /// Keeps the key exchange timer running while, and only while, the peer owes us something.
+    fn watch_kex(&mut self) {
+        let waits_for_us = matches!(self.pause, Some((Pause::HostKey | Pause::HostSign, _)));
+        if self.transport.kex.is_active() && !waits_for_us {
+            self.timers.start(Timer::Kex, self.now, self.settings.limits.kex_timeout);
+        } else {
+            self.timers.stop(Timer::Kex);
+        }
+    }
+
+    fn watch_idle(&mut self) {
+        if let (Some(mux), Some(after)) = (&mut self.mux, self.settings.limits.idle_timeout) {
+            if mux.take_user_data_seen() && self.is_open() {
+                self.timers.set(Timer::Idle, self.now + after);
+            }
+        }
+    }
+
+    /// Begins a key exchange where keys have been used enough.
+    fn rekey_if_due(&mut self) -> Result<(), Error> {
+        if self.phase == Phase::Connection && self.transport.rekey_is_due() {
+            self.transport.start_rekey()?;
+            self.watch_kex();
+        }
+        Ok(())
+    }
+
+    /// Begins a key exchange because the application wants one.
+    pub(crate) fn rekey(&mut self) -> Result<(), Error> {
+        match self.phase {
+            _ if !self.is_open() => Err(ApiMisuse::Closed.into()),
+            Phase::Connection => {
+                self.transport.start_rekey()?;
+                self.watch_kex();
+                Ok(())
+            }
+            _ => Err(ApiMisuse::NotAuthenticated.into()),
+        }
+    }
+
+    // Ending.
+
+    /// Ends the connection because of an error.
+    fn fail(&mut self, error: Error) {
+        let goodbye = error.disconnect_reason().map(|reason| (reason, error.disconnect_text()));
+        self.outbox.clear();
+        self.transport.clear();
+        self.end(Disconnected::Error(error), goodbye);
+    }
+
+    fn end(&mut self, cause: Disconnected, goodbye: Option<(DisconnectReason, &'static str)>) {
+        if !self.is_open() {
+            return;
+        }
+        self.life = match goodbye.filter(|_| self.transport.can_say_goodbye()) {
+            Some((reason, text)) => {
+                Life::Ending(reason, text, bytes::Bytes::new())
+            }
+            None => Life::Closed,
+        };
+        self.wind_down(cause);
+    }
+
+    /// Ends the connection because the application wants it, after what is queued and may leave.
+    pub(crate) fn disconnect(&mut self, now: Instant, reason: DisconnectReason, text: &str) {
+        self.tick(now);
+        if !self.is_open() {
+            return;
+        }
+        self.life = match self.transport.can_say_goodbye() {
+            true => Life::Ending(reason, "", bytes::Bytes::copy_from_slice(text.as_bytes())),
+            false => Life::Closed,
+        };
+        self.wind_down(Disconnected::ByApplication);
+    }
+
+    fn wind_down(&mut self, cause: Disconnected) {
+        self.timers.stop_all();
+        self.pause = None;
+        self.questions.clear();
+        self.drain_mux_events();
+        // Tokens among the events that were not fetched lapse with the connection.
+        self.events.push_back(Event::Disconnected(cause).into());
+    }
+
+    // Questions.
+
+    /// Raises a question that nothing is parsed behind.
+    fn ask(&mut self, pause: Pause, stub: Stub, event: S::Event) {
+        self.pause = Some((pause, stub));
+        self.events.push_back(event);
+        self.timers.start(Timer::Decision, self.now, self.settings.limits.decision_timeout);
+        self.watch_kex();
+    }
+
+    /// Takes an answer to the question that is open.
+    pub(crate) fn answer(&mut self, ticket: Ticket, expected: Pause) -> Result<(), ApiMisuse> {
+        let stub = ticket.redeem(&self.desk)?;
+        match self.pause.take() {
+            Some((pause, open)) if open.is_of(&stub) && self.is_open() => {
+                if pause != expected {
+                    self.pause = Some((pause, open));
+                    return Err(ApiMisuse::WrongAnswer);
+                }
+                self.timers.stop(Timer::Decision);
+                Ok(())
+            }
+            other => {
+                self.pause = other;
+                Err(ApiMisuse::StaleToken)
+            }
+        }
+    }
+
+    /// Gives every token that was dropped its fail-closed answer.
+    fn settle_abandoned(&mut self) {
+        if !self.desk.take_abandoned() {
+            return;
+        }
+        if let Some((pause, _)) = self.pause.take_if(|(_, stub)| stub.is_abandoned()) {
+            self.timers.stop(Timer::Decision);
+            match pause {
+                Pause::HostKey => self.fail(Error::HostKeyRejected),
+                Pause::HostSign => self.fail(Error::SignatureDeclined),
+                Pause::AuthTurn => {
+                    let now = self.now;
+                    self.disconnect(now, DisconnectReason::AUTH_CANCELLED_BY_USER, "");
+                }
+                Pause::UserSign | Pause::KeyQuery | Pause::AuthRequest => {
+                    let settled = self.side.settle(pause, &self.desk, &mut self.outbox);
+                    self.auth_progress(settled);
+                }
+            }
+        }
+        self.settle_questions();
+    }
+
+    /// The application's verdict on the host key.
+    pub(crate) fn host_key_verdict(&mut self, ticket: Ticket, accepted: bool) -> Result<(), ApiMisuse> {
+        self.answer(ticket, Pause::HostKey)?;
+        if !accepted {
+            self.fail(Error::HostKeyRejected);
+        } else if let Err(error) = self.transport.accept_host_key() {
+            self.fail(error);
+        }
+        self.watch_kex();
+        Ok(())
+    }
+
+    pub(crate) fn provide_signature(
+        &mut self,
+        request: SignRequest,
+        signature: &Signature,
+    ) -> Result<(), ApiMisuse> {
+        let SignRequest { ticket, key, algorithm, message } = request;
+        let pause = self.signing_pause();
+        self.answer(ticket, pause)?;
+        let outcome = match pause {
+            Pause::HostSign => match self.transport.provide_signature(signature) {
+                Err(Error::ApiMisuse(misuse)) => Err(misuse),
+                Err(error) => {
+                    self.fail(error);
+                    Ok(())
+                }
+                Ok(()) => Ok(()),
+            },
+            _ => self.side.provide_signature(signature, &mut self.outbox),
+        };
+        if outcome.is_err() {
+            // The question stays open: it is raised anew.
+            let (ticket, stub) = Ticket::new(&self.desk);
+            let event = Event::Sign(SignRequest { ticket, key, algorithm, message });
+            self.ask(pause, stub, event.into());
+        }
+        self.watch_kex();
+        outcome
+    }
+
+    pub(crate) fn decline_signature(&mut self, request: SignRequest) -> Result<(), ApiMisuse> {
+        let pause = self.signing_pause();
+        self.answer(request.ticket, pause)?;
+        match pause {
+            Pause::HostSign => self.fail(Error::SignatureDeclined),
+            _ => {
+                let settled = self.side.settle(pause, &self.desk, &mut self.outbox);
+                self.auth_progress(settled);
+            }
+        }
+        Ok(())
+    }
+
+    /// Which of the two signing questions can be open.
+    fn signing_pause(&self) -> Pause {
+        match self.pause {
+            Some((Pause::UserSign, _)) => Pause::UserSign,
+            _ => Pause::HostSign,
+        }
+    }
+
+    /// Lets the role's half answer an authentication question.
+    pub(crate) fn answer_auth(
+        &mut self,
+        ticket: Ticket,
+        pause: Pause,
+        answer: impl FnOnce(&mut S, &Arc<Desk>, &mut Outbox) -> side::AuthResult<S::Event>,
+    ) -> Result<(), ApiMisuse> {
+        self.answer(ticket, pause)?;
+        let progress = answer(&mut self.side, &self.desk, &mut self.outbox);
+        self.auth_progress(progress);
+        Ok(())
+    }
+
+    pub(crate) fn side_mut(&mut self) -> (&mut S, &mut Outbox) {
+        (&mut self.side, &mut self.outbox)
+    }
+
+    pub(crate) fn is_authenticating(&self) -> bool {
+        self.is_open() && self.phase == Phase::Auth
+    }
+}
+
+impl<S: Side> fmt::Debug for Core<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("role", &S::ROLE)
+            .field("phase", &self.phase)
+            .field("closed", &!self.is_open())
+            .finish_non_exhaustive()
+    }
+}

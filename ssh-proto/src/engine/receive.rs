@@ -1,0 +1,241 @@
+//! From packets to layers: the phase table is asked, then the message goes to where it belongs.
+
+use alloc::boxed::Box;
+
+use bytes::Bytes;
+
+use super::Core;
+use super::event::{Disconnected, Event, PeerExtensions};
+use super::phase::{Phase, Situation, Verdict, admit};
+use super::side::{AuthProgress, AuthResult, Pause, Side};
+use super::token::{HostKeyCheck, SignRequest, Ticket};
+use crate::auth::Authenticated;
+use crate::error::{DecodeError, DisconnectReason, Error, PeerMisbehaved};
+use crate::limits::{MAX_EXT_INFO_FROM_CLIENT, MAX_EXT_INFO_FROM_SERVER};
+use crate::mux::Mux;
+use crate::role::Role;
+use crate::text::PeerText;
+use crate::time::Timer;
+use crate::transport::kex::{KexAsk, Negotiated};
+use crate::transport::{KexProgress, Packet};
+use crate::wire::extension::{ExtInfo, Ping, Pong};
+use crate::wire::transport::{Debug, Unimplemented};
+use crate::wire::{Message, Reader, number};
+
+/// Unread channel data above which further data is copied rather than kept as slices of input:
+/// the application is not keeping up, so the copy costs nothing that matters.
+const COPY_UNREAD: usize = 128 << 10;
+
+/// A slice is kept only if the memory behind it is at most this many times its size.
+const PIN_FACTOR: usize = 8;
+
+impl<S: Side> Core<S> {
+    /// One step of parsing; false if more input is needed.
+    pub(super) fn parse(&mut self) -> Result<bool, Error> {
+        if let Some(identification) = self.transport.read_identification()? {
+            self.events.push_back(Event::Identified(identification).into());
+            return Ok(true);
+        }
+        let Some(packet) = self.transport.next_packet()? else { return Ok(false) };
+        self.heard_from_peer();
+        let number = packet.number();
+        let situation = Situation {
+            role: S::ROLE,
+            phase: self.phase,
+            stage: self.transport.kex.stage(),
+            strict: self.transport.kex.is_strict(),
+        };
+        match admit(situation, number) {
+            Verdict::Deliver => self.deliver(number, packet)?,
+            Verdict::DiscardGuess => self.transport.kex.guess_discarded(),
+            Verdict::Ignore => {}
+            Verdict::Unimplemented => self.unimplemented(packet.sequence),
+            Verdict::Fatal => return Err(PeerMisbehaved::UnexpectedMessage(number).into()),
+        }
+        self.keyed_packets = self.keyed_packets.saturating_add(1);
+        self.rekey_if_due()?;
+        Ok(true)
+    }
+
+    fn deliver(&mut self, number: u8, packet: Packet) -> Result<(), Error> {
+        match number {
+            number::DISCONNECT => self.peer_disconnected(&packet.payload),
+            number::IGNORE => {
+                if self.settings.report_ignore {
+                    // What it carries is to be ignored, even where it is malformed.
+                    let data = Reader::new(packet.payload.get(1..).unwrap_or_default()).string();
+                    let data = Bytes::copy_from_slice(data.unwrap_or_default());
+                    self.events.push_back(Event::Ignore(data).into());
+                }
+            }
+            number::UNIMPLEMENTED => {
+                let Unimplemented { sequence } = decode(&packet.payload)?;
+                self.events.push_back(Event::Unimplemented { sequence }.into());
+            }
+            number::DEBUG => {
+                let Debug { always_display, message, .. } = decode(&packet.payload)?;
+                let message = PeerText::new(message);
+                self.events.push_back(Event::Debug { always_display, message }.into());
+            }
+            number::EXT_INFO => self.ext_info(&packet)?,
+            number::SERVICE_REQUEST | number::SERVICE_ACCEPT | 50..=79 => {
+                if self.settings.limits.auth_failure_delay.is_some()
+                    && number == number::USERAUTH_REQUEST
+                {
+                    let delay = self.settings.limits.auth_failure_delay;
+                    self.timers.stop(Timer::AuthFailureDelay);
+                    self.timers.start(Timer::AuthFailureDelay, self.now, delay);
+                }
+                let progress =
+                    self.side.handle_auth(&packet.payload, &self.desk, &mut self.outbox);
+                if progress.is_ok() && self.phase == Phase::Service {
+                    self.phase = Phase::Auth;
+                }
+                self.auth_progress(progress);
+            }
+            number::KEXINIT | number::NEWKEYS | 30..=49 => self.key_exchange(&packet)?,
+            80..=100 => {
+                let Some(mux) = &mut self.mux else {
+                    return Err(Error::Internal("connection phase without channels"));
+                };
+                let copy = mux.unread_bytes() > COPY_UNREAD
+                    || packet.payload.len().saturating_mul(PIN_FACTOR) < packet.pinned;
+                mux.handle(packet.payload, copy, &mut self.outbox)?;
+            }
+            number::PING => {
+                // OpenSSH leaves a ping unanswered while keys are exchanged.
+                let Ping { data } = decode(&packet.payload)?;
+                if !self.transport.kex.is_active() {
+                    self.outbox.push(&Pong { data });
+                }
+            }
+            number::PONG => {
+                let Pong { data } = decode(&packet.payload)?;
+                let data = Bytes::copy_from_slice(data);
+                self.events.push_back(Event::Pong(data).into());
+            }
+            _ => return Err(Error::Internal("the phase table admitted a number without a home")),
+        }
+        Ok(())
+    }
+
+    fn unimplemented(&mut self, sequence: u32) {
+        self.outbox.push(&Unimplemented { sequence });
+    }
+
+    /// A damaged `DISCONNECT` disconnects all the same.
+    fn peer_disconnected(&mut self, payload: &[u8]) {
+        let mut reader = Reader::new(payload.get(1..).unwrap_or_default());
+        let reason = DisconnectReason(reader.u32().unwrap_or_default());
+        let description = PeerText::new(reader.string().unwrap_or_default());
+        self.end(Disconnected::ByPeer { reason, description }, None);
+    }
+
+    /// RFC 8308 section 2.4. Late or surplus ones are answered as unknown.
+    fn ext_info(&mut self, packet: &Packet) -> Result<(), Error> {
+        let in_place = match S::ROLE {
+            Role::Server => {
+                self.keyed_packets == 0 && self.ext_infos < MAX_EXT_INFO_FROM_CLIENT
+            }
+            Role::Client => self.ext_infos < MAX_EXT_INFO_FROM_SERVER,
+        };
+        if !in_place {
+            self.unimplemented(packet.sequence);
+            return Ok(());
+        }
+        self.ext_infos = self.ext_infos.saturating_add(1);
+        let mut info: ExtInfo<'_> = decode(&packet.payload)?;
+        info.extensions.retain(|(_, value)| !value.contains(&0));
+        if S::ROLE == Role::Client {
+            if let Some(names) = info.value(b"server-sig-algs") {
+                self.side.server_sig_algs(names);
+            }
+        }
+        let extensions = info
+            .extensions
+            .into_iter()
+            .map(|(name, value)| (Bytes::copy_from_slice(name), Bytes::copy_from_slice(value)))
+            .collect();
+        self.events.push_back(Event::ExtInfo(PeerExtensions { extensions }).into());
+        Ok(())
+    }
+
+    fn key_exchange(&mut self, packet: &Packet) -> Result<(), Error> {
+        match self.transport.handle_kex(packet, self.now)? {
+            KexProgress::Continues => {}
+            KexProgress::Ask(KexAsk::HostKey { key, algorithm, previous }) => {
+                let (ticket, stub) = Ticket::new(&self.desk);
+                let event = S::host_key(HostKeyCheck { ticket, key, algorithm, previous })?;
+                self.ask(Pause::HostKey, stub, event);
+            }
+            KexProgress::Ask(KexAsk::Sign { key, algorithm, message }) => {
+                let (ticket, stub) = Ticket::new(&self.desk);
+                let event = Event::Sign(SignRequest { ticket, key, algorithm, message });
+                self.ask(Pause::HostSign, stub, event.into());
+            }
+            KexProgress::Done(negotiated) => self.keys_changed(*negotiated),
+        }
+        self.watch_kex();
+        Ok(())
+    }
+
+    fn keys_changed(&mut self, negotiated: Negotiated) {
+        if self.phase == Phase::FirstKex {
+            self.phase = Phase::Service;
+            self.keyed_packets = 0;
+            self.side.keys_established(
+                &negotiated.session_id,
+                &self.settings,
+                &mut self.outbox,
+            );
+        }
+        self.timers.stop(Timer::RekeyAge);
+        if self.phase == Phase::Connection {
+            self.timers.start(Timer::RekeyAge, self.now, self.settings.limits.rekey_age);
+        }
+        self.events.push_back(Event::KeysChanged(negotiated).into());
+    }
+
+    pub(super) fn auth_progress(&mut self, progress: AuthResult<S::Event>) {
+        match progress {
+            Ok(AuthProgress::Continues) => {}
+            Ok(AuthProgress::Tell(event)) => self.events.push_back(event),
+            Ok(AuthProgress::Ask(pause, stub, event)) => self.ask(pause, stub, event),
+            Ok(AuthProgress::Authenticated(proof)) => self.begin_connection(proof),
+            Err(error) => self.fail(error),
+        }
+        if self.side.has_withheld_failure() && !self.timers.is_set(Timer::AuthFailureDelay) {
+            // The time has passed already.
+            self.side.release_failure(&mut self.outbox);
+        }
+    }
+
+    fn begin_connection(&mut self, proof: Authenticated) {
+        let limits = &self.settings.limits;
+        self.phase = Phase::Connection;
+        self.mux = Some(Box::new(Mux::new(S::ROLE, &proof, limits)));
+        self.transport.set_authenticated();
+        self.timers.stop(Timer::LoginGrace);
+        self.timers.stop(Timer::AuthFailureDelay);
+        self.timers.start(Timer::RekeyAge, self.now, limits.rekey_age);
+        self.timers.start(Timer::KeepAlive, self.now, limits.keepalive_interval);
+        self.timers.start(Timer::Idle, self.now, limits.idle_timeout);
+        self.authenticated = Some(proof.clone());
+        self.events.push_back(Event::Authenticated(proof).into());
+    }
+
+    /// Whatever arrives shows that the peer lives.
+    fn heard_from_peer(&mut self) {
+        self.missed_keepalives = 0;
+        if let (Some(after), true) =
+            (self.settings.limits.keepalive_interval, self.timers.is_set(Timer::KeepAlive))
+        {
+            self.timers.set(Timer::KeepAlive, self.now + after);
+        }
+    }
+}
+
+fn decode<'a, M: Message<'a>>(payload: &'a [u8]) -> Result<M, Error> {
+    M::from_payload(payload)
+        .map_err(|error: DecodeError| Error::InvalidMessage { number: M::NUMBER, error })
+}

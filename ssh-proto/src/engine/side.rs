@@ -1,0 +1,93 @@
+//! What differs between the roles, as the engine sees it.
+
+use alloc::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Settings;
+use super::event::Event;
+use super::token::{Desk, HostKeyCheck, Stub};
+use crate::auth::Authenticated;
+use crate::crypto::Signature;
+use crate::error::{ApiMisuse, Error};
+use crate::role::Role;
+use crate::transport::kex::SessionId;
+use crate::wire::outbox::Outbox;
+
+/// A question that nothing is parsed behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pause {
+    HostKey,
+    HostSign,
+    AuthTurn,
+    UserSign,
+    KeyQuery,
+    AuthRequest,
+}
+
+/// What came of a step of authentication.
+pub enum AuthProgress<E> {
+    /// Nothing to tell.
+    Continues,
+    /// Something to tell.
+    Tell(E),
+    /// Something to ask.
+    Ask(Pause, Stub, E),
+    /// Done.
+    Authenticated(Authenticated),
+}
+
+/// What came of it, or the end of the connection.
+pub type AuthResult<E> = Result<AuthProgress<E>, Error>;
+
+/// The half of a connection that its role decides.
+pub trait Side: Sized {
+    /// The role's events.
+    type Event: From<Event>;
+
+    /// The role.
+    const ROLE: Role;
+
+    /// The first keys are in use.
+    fn keys_established(
+        &mut self,
+        session_id: &SessionId,
+        settings: &Settings,
+        outbox: &mut Outbox,
+    );
+
+    /// The event for a host key that is to be judged; a server has none.
+    fn host_key(check: HostKeyCheck) -> Result<Self::Event, Error>;
+
+    /// The peer's `server-sig-algs`.
+    fn server_sig_algs(&mut self, names: &[u8]);
+
+    /// A message of authentication that the phase table admitted.
+    fn handle_auth(
+        &mut self,
+        payload: &Bytes,
+        desk: &Arc<Desk>,
+        outbox: &mut Outbox,
+    ) -> AuthResult<Self::Event>;
+
+    /// The fail-closed answer to a question.
+    fn settle(
+        &mut self,
+        pause: Pause,
+        desk: &Arc<Desk>,
+        outbox: &mut Outbox,
+    ) -> AuthResult<Self::Event>;
+
+    /// The signature of a user key.
+    fn provide_signature(
+        &mut self,
+        signature: &Signature,
+        outbox: &mut Outbox,
+    ) -> Result<(), ApiMisuse>;
+
+    /// Whether an authentication failure waits for its time.
+    fn has_withheld_failure(&self) -> bool;
+
+    /// Its time has come.
+    fn release_failure(&mut self, outbox: &mut Outbox);
+}

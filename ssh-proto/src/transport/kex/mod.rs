@@ -1,0 +1,555 @@
+//! Key exchange (RFC 4253 sections 7 to 9, RFC 5656 section 4, strict key exchange): its states and what each message does.
+
+mod derive;
+pub(crate) mod negotiate;
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use core::fmt;
+use core::mem;
+
+use bytes::{Bytes, BytesMut};
+
+use self::derive::{KeySchedule, Transcript};
+use self::negotiate::{Agreement, Suite, marker};
+use super::TransportConfig;
+use super::recv::OpeningEpoch;
+use super::send::SealingEpoch;
+use crate::crypto::{
+    HashOutput, KexExchange, KexShape, PublicKey, SecureRandom, SharedSecret, Signature,
+};
+use crate::error::{ApiMisuse, CryptoError, DecodeError, Error, PeerMisbehaved};
+use crate::role::Role;
+use crate::wire::kex::{KexEcdhInit, KexEcdhReply, KexInit, NewKeys};
+use crate::wire::{Message, number};
+
+/// The hash of the first key exchange: the name of the session for its whole life (RFC 4253 section 7.2).
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct SessionId(Bytes);
+
+impl SessionId {
+    /// Its bytes: as many as the hash of the first key exchange has.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionId(")?;
+        for byte in self.0.iter().take(8) {
+            write!(f, "{byte:02x}")?;
+        }
+        f.write_str("..)")
+    }
+}
+
+/// Everything that a key exchange agreed on.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Negotiated {
+    /// The key exchange method.
+    pub kex: &'static str,
+    /// The host key algorithm.
+    pub host_key_algorithm: &'static str,
+    /// The server's host key.
+    pub host_key: PublicKey,
+    /// What protects packets of the client.
+    pub client_to_server: NegotiatedSuite,
+    /// What protects packets of the server.
+    pub server_to_client: NegotiatedSuite,
+    /// Whether strict key exchange is in force, which thwarts prefix truncation (CVE-2023-48795).
+    pub strict_kex: bool,
+    /// Whether the method resists a quantum computer.
+    pub post_quantum: bool,
+    /// Whether this replaced earlier keys.
+    pub is_rekey: bool,
+    /// The session id; that of the first exchange.
+    pub session_id: SessionId,
+}
+
+/// The algorithms of one direction.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NegotiatedSuite {
+    /// The cipher.
+    pub cipher: &'static str,
+    /// The MAC; `None` where the cipher authenticates by itself.
+    pub mac: Option<&'static str>,
+    /// The compression method.
+    pub compression: &'static str,
+}
+
+impl From<Suite> for NegotiatedSuite {
+    fn from(suite: Suite) -> Self {
+        Self {
+            cipher: suite.cipher.name(),
+            mac: suite.mac.map(|mac| mac.name()),
+            compression: suite.compression.name(),
+        }
+    }
+}
+
+/// What may arrive next, as far as key exchange decides it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KexStage {
+    /// The peer has not sent `KEXINIT` in this round.
+    Open,
+    /// The peer's wrong guess, which is discarded.
+    Guess,
+    /// On a server, the client's ephemeral key.
+    Init,
+    /// On a client, the server's reply.
+    Reply,
+    /// The peer's `NEWKEYS`.
+    NewKeys,
+    /// Nothing is read: the application is to judge the host key or to sign.
+    Paused,
+}
+
+/// What waits to be sealed in the lane that passes while keys are exchanged.
+pub(crate) enum KexItem {
+    /// A message.
+    Payload(Bytes),
+    /// `NEWKEYS`, and the keys that follow it.
+    NewKeys(Box<SealingEpoch>),
+}
+
+/// What the engine has to ask the application.
+#[derive(Debug)]
+pub(crate) enum KexAsk {
+    /// The server's host key, whose signature over this exchange is verified.
+    HostKey { key: PublicKey, algorithm: &'static str, previous: Option<PublicKey> },
+    /// A signature with a host key that is held elsewhere.
+    Sign { key: PublicKey, algorithm: &'static str, message: Bytes },
+}
+
+pub(crate) struct Kex {
+    role: Role,
+    config: Arc<TransportConfig>,
+    state: State,
+    lane: VecDeque<KexItem>,
+    session_id: Option<SessionId>,
+    /// The host key of the latest exchange; on a client, one that was accepted.
+    host_key: Option<PublicKey>,
+    strict: bool,
+    peer_takes_ext_info: bool,
+}
+
+enum State {
+    /// No exchange is under way, or an error ended it.
+    Idle,
+    /// Our `KEXINIT` is out.
+    InitSent(Bytes),
+    Exchanging(Box<Exchange>),
+}
+
+struct Exchange {
+    client_init: Bytes,
+    server_init: Bytes,
+    agreement: Agreement,
+    discard_guess: bool,
+    step: Step,
+}
+
+enum Step {
+    /// Server: the client's ephemeral key is due.
+    AwaitInit,
+    /// Client: the server's reply is due.
+    AwaitReply(Box<dyn KexExchange>),
+    /// Client: the application judges the host key.
+    AwaitHostKey(Secrets),
+    /// Server: the application signs.
+    AwaitSignature { secrets: Secrets, public: Bytes },
+    /// The peer's `NEWKEYS` is due.
+    AwaitNewKeys { opening: OpeningEpoch, host_key: PublicKey },
+}
+
+/// What both sides share once the public values are exchanged.
+struct Secrets {
+    secret: SharedSecret,
+    hash: HashOutput,
+    host_key: PublicKey,
+}
+
+/// The identification strings, as they enter the exchange hash.
+#[derive(Clone, Copy)]
+pub(crate) struct Idents<'a> {
+    pub(crate) ours: &'a [u8],
+    pub(crate) theirs: &'a [u8],
+}
+
+impl Kex {
+    pub(crate) fn new(role: Role, config: Arc<TransportConfig>) -> Self {
+        Self {
+            role,
+            config,
+            state: State::Idle,
+            lane: VecDeque::new(),
+            session_id: None,
+            host_key: None,
+            strict: false,
+            peer_takes_ext_info: false,
+        }
+    }
+
+    pub(crate) fn stage(&self) -> KexStage {
+        match &self.state {
+            State::Idle | State::InitSent(_) => KexStage::Open,
+            State::Exchanging(exchange) if exchange.discard_guess => KexStage::Guess,
+            State::Exchanging(exchange) => match exchange.step {
+                Step::AwaitInit => KexStage::Init,
+                Step::AwaitReply(_) => KexStage::Reply,
+                Step::AwaitHostKey(_) | Step::AwaitSignature { .. } => KexStage::Paused,
+                Step::AwaitNewKeys { .. } => KexStage::NewKeys,
+            },
+        }
+    }
+
+    /// Whether strict key exchange is agreed.
+    pub(crate) fn is_strict(&self) -> bool {
+        self.strict
+    }
+
+    /// Whether the first exchange has not been completed.
+    pub(crate) fn is_first(&self) -> bool {
+        self.session_id.is_none()
+    }
+
+    pub(crate) fn session_id(&self) -> Option<&SessionId> {
+        self.session_id.as_ref()
+    }
+
+    pub(crate) fn peer_takes_ext_info(&self) -> bool {
+        self.peer_takes_ext_info
+    }
+
+    /// Whether an exchange is under way, from either side's `KEXINIT` to the peer's `NEWKEYS`.
+    pub(crate) fn is_active(&self) -> bool {
+        !matches!(self.state, State::Idle)
+    }
+
+    /// Whether only the messages of this lane may leave: from our `KEXINIT` to our `NEWKEYS`,
+    /// and before the first exchange.
+    pub(crate) fn gate_is_closed(&self) -> bool {
+        match &self.state {
+            State::Idle => self.session_id.is_none(),
+            State::InitSent(_) => true,
+            State::Exchanging(exchange) => !matches!(exchange.step, Step::AwaitNewKeys { .. }),
+        }
+    }
+
+    pub(crate) fn has_output(&self) -> bool {
+        !self.lane.is_empty()
+    }
+
+    pub(crate) fn pop_output(&mut self) -> Option<KexItem> {
+        let item = self.lane.pop_front();
+        if self.lane.is_empty() {
+            self.lane = VecDeque::new();
+        }
+        item
+    }
+
+    /// Queues a message behind our `NEWKEYS`, ahead of everything else.
+    pub(crate) fn push_output<'a>(&mut self, message: &impl Message<'a>) {
+        self.lane.push_back(KexItem::Payload(encode(message)));
+    }
+
+    /// Sends our `KEXINIT`, unless an exchange is under way.
+    pub(crate) fn start(&mut self, random: &mut dyn SecureRandom) -> Result<(), Error> {
+        if self.is_active() {
+            return Ok(());
+        }
+        let mut cookie = [0; 16];
+        random.fill(&mut cookie)?;
+        let init = self.config.offer.kex_init(self.role, cookie, self.is_first());
+        let payload = encode(&init);
+        self.lane.push_back(KexItem::Payload(payload.clone()));
+        self.state = State::InitSent(payload);
+        Ok(())
+    }
+
+    /// The peer's `KEXINIT`.
+    pub(crate) fn handle_kexinit(
+        &mut self,
+        payload: Bytes,
+        sequence: u32,
+        random: &mut dyn SecureRandom,
+    ) -> Result<(), Error> {
+        self.start(random)?;
+        let State::InitSent(ours) = mem::replace(&mut self.state, State::Idle) else {
+            return Err(PeerMisbehaved::UnexpectedMessage(number::KEXINIT).into());
+        };
+        let theirs = decode::<KexInit<'_>>(&payload)?;
+        let peer = self.role.peer();
+        if self.is_first() {
+            self.strict = theirs.kex.contains(marker::strict(peer));
+            self.peer_takes_ext_info = theirs.kex.contains(marker::ext_info(peer));
+            if self.strict && sequence != 0 {
+                return Err(PeerMisbehaved::StrictKexViolation.into());
+            }
+        }
+        let agreement = self.config.offer.negotiate(self.role, &theirs)?;
+        let (client_init, server_init, step) = match self.role {
+            Role::Client => {
+                let exchange = match agreement.kex.shape() {
+                    KexShape::Ecdh => agreement.kex.start(None, random).map_err(kex_error)?,
+                    _ => return Err(Error::Internal("key exchange shape not admitted by the config")),
+                };
+                self.lane.push_back(KexItem::Payload(encode(&KexEcdhInit {
+                    public: exchange.public(),
+                })));
+                (ours, payload, Step::AwaitReply(exchange))
+            }
+            Role::Server => (payload, ours, Step::AwaitInit),
+        };
+        self.state = State::Exchanging(Box::new(Exchange {
+            client_init,
+            server_init,
+            agreement,
+            discard_guess: agreement.discard_guess,
+            step,
+        }));
+        Ok(())
+    }
+
+    /// The peer's wrong guess has been discarded.
+    pub(crate) fn guess_discarded(&mut self) {
+        if let State::Exchanging(exchange) = &mut self.state {
+            exchange.discard_guess = false;
+        }
+    }
+
+    /// Server: the client's ephemeral key. Answers it, or asks for a signature.
+    pub(crate) fn handle_init(
+        &mut self,
+        payload: &[u8],
+        idents: Idents<'_>,
+        random: &mut dyn SecureRandom,
+    ) -> Result<Option<KexAsk>, Error> {
+        let message = decode::<KexEcdhInit<'_>>(payload)?;
+        let State::Exchanging(exchange) = &mut self.state else {
+            return Err(PeerMisbehaved::UnexpectedMessage(number::KEX_ECDH_INIT).into());
+        };
+        let Agreement { kex, host_key: algorithm, .. } = exchange.agreement;
+        let response = kex.respond(None, message.public, random).map_err(kex_error)?;
+        let key = self
+            .config
+            .host_key_for(algorithm.name())
+            .ok_or(Error::Internal("offered a host key algorithm without a key"))?;
+        let hash = Transcript {
+            client_ident: idents.theirs,
+            server_ident: idents.ours,
+            client_init: &exchange.client_init,
+            server_init: &exchange.server_init,
+            host_key: key.public_key().as_blob(),
+            client_public: message.public,
+            server_public: &response.public,
+        }
+        .hash(kex.hash(), &response.secret);
+        let secrets = Secrets { secret: response.secret, hash, host_key: key.public_key().clone() };
+        let public = Bytes::from(response.public);
+        match key.signing_key() {
+            Some(local) => {
+                let signature = local.sign(algorithm.name(), secrets.hash.as_ref())?;
+                self.send_reply(secrets, &public, &signature)?;
+                Ok(None)
+            }
+            None => {
+                let ask = KexAsk::Sign {
+                    key: secrets.host_key.clone(),
+                    algorithm: algorithm.name(),
+                    message: Bytes::copy_from_slice(secrets.hash.as_ref()),
+                };
+                exchange.step = Step::AwaitSignature { secrets, public };
+                Ok(Some(ask))
+            }
+        }
+    }
+
+    /// Server: the signature that was asked for.
+    pub(crate) fn provide_signature(&mut self, signature: &Signature) -> Result<(), Error> {
+        let State::Exchanging(exchange) = &mut self.state else {
+            return Err(ApiMisuse::StaleToken.into());
+        };
+        let Step::AwaitSignature { secrets, .. } = &exchange.step else {
+            return Err(ApiMisuse::StaleToken.into());
+        };
+        exchange
+            .agreement
+            .host_key
+            .verify(&secrets.host_key, secrets.hash.as_ref(), signature)
+            .map_err(|_| ApiMisuse::InvalidSignature)?;
+        let Step::AwaitSignature { secrets, public } =
+            mem::replace(&mut exchange.step, Step::AwaitInit)
+        else {
+            return Err(ApiMisuse::StaleToken.into());
+        };
+        self.send_reply(secrets, &public, signature)
+    }
+
+    fn send_reply(
+        &mut self,
+        secrets: Secrets,
+        public: &[u8],
+        signature: &Signature,
+    ) -> Result<(), Error> {
+        self.lane.push_back(KexItem::Payload(encode(&KexEcdhReply {
+            host_key: secrets.host_key.as_blob(),
+            public,
+            signature: signature.as_encoded(),
+        })));
+        self.send_newkeys(secrets)
+    }
+
+    /// Client: the server's reply. Verifies range, then signature, then asks for the verdict
+    /// unless the key is the one accepted before.
+    pub(crate) fn handle_reply(
+        &mut self,
+        payload: &[u8],
+        idents: Idents<'_>,
+    ) -> Result<Option<KexAsk>, Error> {
+        let message = decode::<KexEcdhReply<'_>>(payload)?;
+        let unexpected = Error::from(PeerMisbehaved::UnexpectedMessage(number::KEX_ECDH_REPLY));
+        let State::Exchanging(exchange) = &mut self.state else { return Err(unexpected) };
+        let Step::AwaitReply(ephemeral) = mem::replace(&mut exchange.step, Step::AwaitInit) else {
+            return Err(unexpected);
+        };
+        let Agreement { kex, host_key: algorithm, .. } = exchange.agreement;
+        let host_key = PublicKey::from_blob(Bytes::copy_from_slice(message.host_key))
+            .map_err(|_| PeerMisbehaved::BadHostKey)?;
+        if host_key.key_type() != algorithm.key_type() {
+            return Err(PeerMisbehaved::BadHostKey.into());
+        }
+        let signature = Signature::from_encoded(Bytes::copy_from_slice(message.signature))
+            .map_err(|_| PeerMisbehaved::BadHostKeySignature)?;
+        if signature.algorithm() != algorithm.name() {
+            return Err(PeerMisbehaved::BadHostKeySignature.into());
+        }
+        let client_public = Bytes::copy_from_slice(ephemeral.public());
+        let secret = ephemeral.complete(message.public).map_err(kex_error)?;
+        let hash = Transcript {
+            client_ident: idents.ours,
+            server_ident: idents.theirs,
+            client_init: &exchange.client_init,
+            server_init: &exchange.server_init,
+            host_key: host_key.as_blob(),
+            client_public: &client_public,
+            server_public: message.public,
+        }
+        .hash(kex.hash(), &secret);
+        algorithm.verify(&host_key, hash.as_ref(), &signature).map_err(|error| match error {
+            CryptoError::InvalidKey => PeerMisbehaved::BadHostKey,
+            _ => PeerMisbehaved::BadHostKeySignature,
+        })?;
+        let secrets = Secrets { secret, hash, host_key };
+        if self.host_key.as_ref() == Some(&secrets.host_key) {
+            self.send_newkeys(secrets)?;
+            return Ok(None);
+        }
+        let ask = KexAsk::HostKey {
+            key: secrets.host_key.clone(),
+            algorithm: algorithm.name(),
+            previous: self.host_key.clone(),
+        };
+        exchange.step = Step::AwaitHostKey(secrets);
+        Ok(Some(ask))
+    }
+
+    /// Client: the application accepted the host key.
+    pub(crate) fn accept_host_key(&mut self) -> Result<(), Error> {
+        let State::Exchanging(exchange) = &mut self.state else {
+            return Err(ApiMisuse::StaleToken.into());
+        };
+        match mem::replace(&mut exchange.step, Step::AwaitInit) {
+            Step::AwaitHostKey(secrets) => self.send_newkeys(secrets),
+            _ => Err(Error::Internal("host key accepted outside of its step")),
+        }
+    }
+
+    fn send_newkeys(&mut self, secrets: Secrets) -> Result<(), Error> {
+        let State::Exchanging(exchange) = &mut self.state else {
+            return Err(Error::Internal("no exchange to complete"));
+        };
+        let session_id = self
+            .session_id
+            .get_or_insert_with(|| SessionId(Bytes::copy_from_slice(secrets.hash.as_ref())));
+        let agreement = exchange.agreement;
+        let schedule = KeySchedule {
+            hash: agreement.kex.hash(),
+            secret: &secrets.secret,
+            exchange_hash: secrets.hash.as_ref(),
+            session_id: session_id.as_bytes(),
+        };
+        let (ours, theirs) = match self.role {
+            Role::Client => (agreement.client_to_server, agreement.server_to_client),
+            Role::Server => (agreement.server_to_client, agreement.client_to_server),
+        };
+        let sealing = schedule.sealing(self.role, ours, self.strict)?;
+        let opening = schedule.opening(self.role.peer(), theirs)?;
+        self.lane.push_back(KexItem::NewKeys(Box::new(sealing)));
+        exchange.step = Step::AwaitNewKeys { opening, host_key: secrets.host_key };
+        Ok(())
+    }
+
+    /// The peer's `NEWKEYS`: the exchange is complete.
+    pub(crate) fn handle_newkeys(
+        &mut self,
+        payload: &[u8],
+        is_rekey: bool,
+    ) -> Result<(OpeningEpoch, Negotiated), Error> {
+        decode::<NewKeys>(payload)?;
+        let unexpected = Error::from(PeerMisbehaved::UnexpectedMessage(number::NEWKEYS));
+        let State::Exchanging(exchange) = mem::replace(&mut self.state, State::Idle) else {
+            return Err(unexpected);
+        };
+        let Exchange { agreement, step: Step::AwaitNewKeys { opening, host_key }, .. } = *exchange
+        else {
+            return Err(unexpected);
+        };
+        self.host_key = Some(host_key.clone());
+        let session_id =
+            self.session_id.clone().ok_or(Error::Internal("keys without a session id"))?;
+        let negotiated = Negotiated {
+            kex: agreement.kex.name(),
+            host_key_algorithm: agreement.host_key.name(),
+            host_key,
+            client_to_server: agreement.client_to_server.into(),
+            server_to_client: agreement.server_to_client.into(),
+            strict_kex: self.strict,
+            post_quantum: agreement.kex.is_post_quantum(),
+            is_rekey,
+            session_id,
+        };
+        Ok((opening, negotiated))
+    }
+
+    /// Forgets an exchange under way and what it would send.
+    pub(crate) fn clear(&mut self) {
+        self.state = State::Idle;
+        self.lane = VecDeque::new();
+    }
+}
+
+fn encode<'a>(message: &impl Message<'a>) -> Bytes {
+    let mut payload = BytesMut::new();
+    message.to_payload(&mut payload);
+    payload.freeze()
+}
+
+fn decode<'a, M: Message<'a>>(payload: &'a [u8]) -> Result<M, Error> {
+    M::from_payload(payload)
+        .map_err(|error: DecodeError| Error::InvalidMessage { number: M::NUMBER, error })
+}
+
+/// The peer's public value was bad, or something failed on our side.
+fn kex_error(error: CryptoError) -> Error {
+    match error {
+        CryptoError::InvalidPublicValue | CryptoError::InvalidKey => {
+            PeerMisbehaved::BadKexValue.into()
+        }
+        other => other.into(),
+    }
+}

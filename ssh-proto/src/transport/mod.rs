@@ -1,0 +1,361 @@
+//! The transport layer (RFC 4253): identification, packets, key exchange, rekeying. It knows nothing of users or channels.
+
+pub(crate) mod ident;
+pub(crate) mod kex;
+mod recv;
+mod rekey;
+mod send;
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use bytes::{Bytes, BytesMut};
+
+use self::ident::Identification;
+use self::kex::negotiate::Offer;
+use self::kex::{Idents, Kex, KexAsk, KexItem, Negotiated};
+pub(crate) use self::recv::Packet;
+use self::recv::RecvHalf;
+use self::rekey::{PeerRekeys, RekeyPolicy};
+use self::send::SendHalf;
+use crate::crypto::{HashAlgorithm, PublicKey, SecureRandom, Signature, SigningKey};
+use crate::error::{Error, PeerMisbehaved};
+use crate::limits::Limits;
+use crate::role::Role;
+use crate::time::Instant;
+use crate::wire::extension::ExtInfo;
+use crate::wire::kex::NewKeys;
+use crate::wire::{Message, number};
+
+/// A server's host key: in memory, or held elsewhere and asked for each signature.
+#[derive(Debug, Clone)]
+pub enum HostKey {
+    /// Signs at once.
+    Local(Arc<dyn SigningKey>),
+    /// Raises a `Sign` event for each key exchange.
+    Remote {
+        /// The public half.
+        key: PublicKey,
+        /// The algorithms that the holder signs with, in order of preference.
+        algorithms: Vec<&'static str>,
+    },
+}
+
+impl HostKey {
+    /// The public half.
+    pub fn public_key(&self) -> &PublicKey {
+        match self {
+            Self::Local(key) => key.public_key(),
+            Self::Remote { key, .. } => key,
+        }
+    }
+
+    /// The algorithms that it signs with, in order of preference.
+    pub fn algorithms(&self) -> &[&'static str] {
+        match self {
+            Self::Local(key) => key.algorithms(),
+            Self::Remote { algorithms, .. } => algorithms,
+        }
+    }
+
+    fn signing_key(&self) -> Option<&dyn SigningKey> {
+        match self {
+            Self::Local(key) => Some(&**key),
+            Self::Remote { .. } => None,
+        }
+    }
+}
+
+/// What the faces build of their configs, shared by all connections of one config.
+pub(crate) struct TransportConfig {
+    pub(crate) identification: Identification,
+    pub(crate) offer: Offer,
+    pub(crate) sha256: &'static dyn HashAlgorithm,
+    /// A server's; empty on a client.
+    pub(crate) host_keys: Vec<HostKey>,
+    /// The extensions that we announce (RFC 8308).
+    pub(crate) extensions: Vec<(&'static str, Vec<u8>)>,
+}
+
+impl TransportConfig {
+    fn host_key_for(&self, algorithm: &str) -> Option<&HostKey> {
+        self.host_keys.iter().find(|key| key.algorithms().contains(&algorithm))
+    }
+}
+
+pub(crate) struct Transport {
+    role: Role,
+    config: Arc<TransportConfig>,
+    random: Box<dyn SecureRandom>,
+    recv: RecvHalf,
+    send: SendHalf,
+    pub(crate) kex: Kex,
+    peer_identification: Option<Identification>,
+    identification_sent: bool,
+    rekey: RekeyPolicy,
+    peer_rekeys: PeerRekeys,
+    authenticated: bool,
+    /// The first exchange is complete in the receiving direction.
+    keyed: bool,
+    /// Our first `NEWKEYS` is sealed.
+    sealing: bool,
+}
+
+/// What came of handing a kex message to the transport.
+pub(crate) enum KexProgress {
+    /// Nothing to tell.
+    Continues,
+    /// A question to the application.
+    Ask(KexAsk),
+    /// New keys are in use in the receiving direction.
+    Done(Box<Negotiated>),
+}
+
+impl Transport {
+    pub(crate) fn new(
+        role: Role,
+        config: Arc<TransportConfig>,
+        limits: &Limits,
+        mut random: Box<dyn SecureRandom>,
+    ) -> Result<Self, Error> {
+        let send = SendHalf::new(config.sha256, &mut *random)?;
+        let mut kex = Kex::new(role, Arc::clone(&config));
+        // Our KEXINIT leaves with the identification: neither waits for the peer.
+        kex.start(&mut *random)?;
+        Ok(Self {
+            role,
+            config,
+            random,
+            recv: RecvHalf::new(role.peer()),
+            send,
+            kex,
+            peer_identification: None,
+            identification_sent: false,
+            rekey: RekeyPolicy::new(limits),
+            peer_rekeys: PeerRekeys::default(),
+            authenticated: false,
+            keyed: false,
+            sealing: false,
+        })
+    }
+
+    pub(crate) fn push_input(&mut self, data: BytesMut) {
+        self.recv.push(data);
+    }
+
+    pub(crate) fn buffered_input(&self) -> usize {
+        self.recv.buffered()
+    }
+
+    /// Whether the next step needs input that has not arrived.
+    pub(crate) fn needs_input(&self) -> bool {
+        self.recv.missing() > 0
+    }
+
+    pub(crate) fn received_bytes(&self) -> u64 {
+        self.recv.total_bytes()
+    }
+
+    pub(crate) fn peer_identification(&self) -> Option<&Identification> {
+        self.peer_identification.as_ref()
+    }
+
+    /// Reads the peer's identification; `Some` once.
+    pub(crate) fn read_identification(&mut self) -> Result<Option<Identification>, Error> {
+        if !self.recv.awaits_identification() {
+            return Ok(None);
+        }
+        let identification = self.recv.read_identification()?;
+        self.peer_identification.clone_from(&identification);
+        Ok(identification)
+    }
+
+    /// Opens the next packet.
+    pub(crate) fn next_packet(&mut self) -> Result<Option<Packet>, Error> {
+        match self.recv.awaits_identification() {
+            true => Ok(None),
+            false => self.recv.next_packet(),
+        }
+    }
+
+    /// Whether packets can be sent that the peer reads as such: it has spoken SSH to us.
+    pub(crate) fn can_say_goodbye(&self) -> bool {
+        self.peer_identification.is_some()
+    }
+
+    /// Whether keys protect what we receive.
+    pub(crate) fn is_keyed(&self) -> bool {
+        self.keyed
+    }
+
+    /// Whether keys protect both directions for the first time or again, and nothing is under way.
+    pub(crate) fn is_sealing(&self) -> bool {
+        self.sealing
+    }
+
+    /// A message of key exchange that the phase table admitted.
+    pub(crate) fn handle_kex(
+        &mut self,
+        packet: &Packet,
+        now: Instant,
+    ) -> Result<KexProgress, Error> {
+        let asked = match packet.number() {
+            number::KEXINIT => {
+                if self.keyed && !self.kex.is_active() {
+                    if !self.authenticated {
+                        return Err(PeerMisbehaved::RekeyBeforeAuthentication.into());
+                    }
+                    self.rekey.admit(&mut self.peer_rekeys, now)?;
+                }
+                let payload = Bytes::copy_from_slice(&packet.payload);
+                self.kex.handle_kexinit(payload, packet.sequence, &mut *self.random)?;
+                None
+            }
+            number::NEWKEYS => {
+                let (opening, negotiated) =
+                    self.kex.handle_newkeys(&packet.payload, self.keyed)?;
+                self.recv.install(opening, self.kex.is_strict());
+                self.keyed = true;
+                return Ok(KexProgress::Done(Box::new(negotiated)));
+            }
+            number => {
+                let theirs = self
+                    .peer_identification
+                    .as_ref()
+                    .ok_or(Error::Internal("a packet before the identification"))?;
+                let idents = Idents {
+                    ours: self.config.identification.as_bytes(),
+                    theirs: theirs.as_bytes(),
+                };
+                match (self.role, number) {
+                    (Role::Server, number::KEX_ECDH_INIT) => {
+                        self.kex.handle_init(&packet.payload, idents, &mut *self.random)?
+                    }
+                    (Role::Client, number::KEX_ECDH_REPLY) => {
+                        self.kex.handle_reply(&packet.payload, idents)?
+                    }
+                    _ => return Err(PeerMisbehaved::UnexpectedMessage(number).into()),
+                }
+            }
+        };
+        self.announce_extensions();
+        Ok(asked.map_or(KexProgress::Continues, KexProgress::Ask))
+    }
+
+    pub(crate) fn accept_host_key(&mut self) -> Result<(), Error> {
+        self.kex.accept_host_key()?;
+        self.announce_extensions();
+        Ok(())
+    }
+
+    pub(crate) fn provide_signature(&mut self, signature: &Signature) -> Result<(), Error> {
+        self.kex.provide_signature(signature)?;
+        self.announce_extensions();
+        Ok(())
+    }
+
+    /// Queues `EXT_INFO` directly behind our first `NEWKEYS` (RFC 8308 section 2.4).
+    fn announce_extensions(&mut self) {
+        let first_newkeys_queued = !self.keyed && !self.sealing && !self.kex.gate_is_closed();
+        if !first_newkeys_queued
+            || !self.kex.peer_takes_ext_info()
+            || self.config.extensions.is_empty()
+        {
+            return;
+        }
+        let extensions = self
+            .config
+            .extensions
+            .iter()
+            .map(|(name, value)| (name.as_bytes(), value.as_slice()))
+            .collect();
+        self.kex.push_output(&ExtInfo { extensions });
+    }
+
+    /// Begins a key exchange, if none is under way.
+    pub(crate) fn start_rekey(&mut self) -> Result<(), Error> {
+        self.kex.start(&mut *self.random)
+    }
+
+    /// Whether either direction has used its keys enough.
+    pub(crate) fn rekey_is_due(&self) -> bool {
+        self.keyed
+            && !self.kex.is_active()
+            && (self.rekey.is_due(self.send.epoch_bytes(), self.send.epoch_packets())
+                || self.rekey.is_due(self.recv.epoch_bytes(), self.recv.epoch_packets()))
+    }
+
+    /// Lifts the bounds of the time before authentication.
+    pub(crate) fn set_authenticated(&mut self) {
+        self.authenticated = true;
+        self.recv.authenticated();
+        if self.role == Role::Client {
+            self.send.authenticated();
+        }
+    }
+
+    /// Whether the identification or key exchange has something to send.
+    pub(crate) fn has_urgent_output(&self) -> bool {
+        !self.identification_sent || self.kex.has_output()
+    }
+
+    /// Appends our identification, once.
+    pub(crate) fn transmit_identification(&mut self, out: &mut BytesMut) {
+        if !self.identification_sent {
+            self.identification_sent = true;
+            out.extend_from_slice(self.config.identification.as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+
+    /// Appends one message of key exchange; false if there is none.
+    pub(crate) fn transmit_kex(&mut self, out: &mut BytesMut) -> Result<bool, Error> {
+        match self.kex.pop_output() {
+            None => return Ok(false),
+            Some(KexItem::Payload(payload)) => {
+                self.send.seal(out, |out| out.extend_from_slice(&payload))?;
+            }
+            Some(KexItem::NewKeys(epoch)) => {
+                self.send.seal(out, |out| NewKeys {}.to_payload(out))?;
+                self.send.install(*epoch);
+                self.sealing = true;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether messages beyond key exchange may leave.
+    pub(crate) fn gate_is_open(&self) -> bool {
+        !self.kex.gate_is_closed()
+    }
+
+    /// Appends one packet with this message.
+    pub(crate) fn transmit<'a>(
+        &mut self,
+        message: &impl Message<'a>,
+        out: &mut BytesMut,
+    ) -> Result<(), Error> {
+        self.send.seal(out, |out| message.to_payload(out))
+    }
+
+    /// Appends one packet with this payload.
+    pub(crate) fn transmit_payload(
+        &mut self,
+        payload: &[u8],
+        out: &mut BytesMut,
+    ) -> Result<(), Error> {
+        self.send.seal(out, |out| out.extend_from_slice(payload))?;
+        if payload.first() == Some(&number::USERAUTH_SUCCESS) {
+            // Delayed compression begins with the next packet (OpenSSH PROTOCOL section 1.2).
+            self.send.authenticated();
+        }
+        Ok(())
+    }
+
+    /// Forgets input, keys being exchanged and what they would send.
+    pub(crate) fn clear(&mut self) {
+        self.recv.clear();
+        self.kex.clear();
+    }
+}

@@ -1,0 +1,336 @@
+//! The receiving half: framing, opening in place, sequence number and epoch (RFC 4253 section 6).
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+
+use bytes::{Buf, Bytes, BytesMut};
+use zeroize::Zeroize;
+
+use super::ident::{IdentReader, Identification};
+use crate::crypto::{CompressionAlgorithm, Decompressor, OpeningKey, PacketLayout};
+use crate::error::{CryptoError, Error, Limit, PeerMisbehaved};
+use crate::limits::{
+    MAX_PACKET_LENGTH, MAX_PACKET_LENGTH_PRE_AUTH, MAX_PACKETS_PER_KEY, MIN_PACKET_LENGTH,
+};
+use crate::role::Role;
+
+/// Below this length a chunk of input is copied behind the one before it rather than kept apart.
+const SMALL_CHUNK: usize = 4096;
+
+/// An opened packet.
+#[derive(Debug)]
+pub(crate) struct Packet {
+    /// Message number and body; never empty.
+    pub(crate) payload: Bytes,
+    /// The sequence number, for `UNIMPLEMENTED`.
+    pub(crate) sequence: u32,
+    /// The size of the memory that slices of the payload keep alive.
+    pub(crate) pinned: usize,
+}
+
+impl Packet {
+    pub(crate) fn number(&self) -> u8 {
+        self.payload.first().copied().unwrap_or(0)
+    }
+}
+
+/// The keys of a receiving epoch, ready to be installed by the peer's `NEWKEYS`.
+pub(crate) struct OpeningEpoch {
+    pub(crate) key: Box<dyn OpeningKey>,
+    pub(crate) compression: &'static dyn CompressionAlgorithm,
+}
+
+/// The layout before the first `NEWKEYS`.
+const PLAIN: PacketLayout =
+    PacketLayout { block_len: 8, length_is_padded: true, tag_len: 0, head_len: 4 };
+
+pub(crate) struct RecvHalf {
+    /// Input that is contiguous, the current packet first.
+    head: BytesMut,
+    /// The size of the memory behind `head`, as far as it was handed over.
+    head_memory: usize,
+    /// Input behind `head`.
+    queue: VecDeque<BytesMut>,
+    queued: usize,
+    ident: Option<IdentReader>,
+    key: Option<Box<dyn OpeningKey>>,
+    layout: PacketLayout,
+    /// The length of the current packet, once opened; the head must not be opened twice.
+    length: Option<PacketLength>,
+    max_length: u32,
+    sequence: u32,
+    /// Packets and bytes opened in this epoch.
+    packets: u64,
+    bytes: u64,
+    total_bytes: u64,
+    compression: Option<&'static dyn CompressionAlgorithm>,
+    decompressor: Option<Box<dyn Decompressor>>,
+    authenticated: bool,
+}
+
+/// A `packet_length` that has been checked against its bounds and the alignment.
+#[derive(Debug, Clone, Copy)]
+struct PacketLength {
+    /// The whole packet: length field, body and tag.
+    total: usize,
+}
+
+impl PacketLength {
+    fn new(length: u32, max: u32, layout: PacketLayout) -> Result<Self, Error> {
+        if length > max {
+            return Err(Limit::PacketLength.into());
+        }
+        if length < MIN_PACKET_LENGTH {
+            return Err(PeerMisbehaved::BadPacketLength.into());
+        }
+        let length = usize::try_from(length).map_err(|_| Limit::PacketLength)?;
+        let with_field = length.checked_add(4).ok_or(Limit::PacketLength)?;
+        let padded = if layout.length_is_padded { with_field } else { length };
+        if !padded.is_multiple_of(layout.block_len.max(8)) {
+            return Err(PeerMisbehaved::BadPacketLength.into());
+        }
+        let total = with_field.checked_add(layout.tag_len).ok_or(Limit::PacketLength)?;
+        Ok(Self { total })
+    }
+}
+
+impl RecvHalf {
+    pub(crate) fn new(peer: Role) -> Self {
+        Self {
+            head: BytesMut::new(),
+            head_memory: 0,
+            queue: VecDeque::new(),
+            queued: 0,
+            ident: Some(IdentReader::new(peer)),
+            key: None,
+            layout: PLAIN,
+            length: None,
+            max_length: MAX_PACKET_LENGTH_PRE_AUTH,
+            sequence: 0,
+            packets: 0,
+            bytes: 0,
+            total_bytes: 0,
+            compression: None,
+            decompressor: None,
+            authenticated: false,
+        }
+    }
+
+    /// Takes bytes from the transport, without copying unless they are few.
+    pub(crate) fn push(&mut self, data: BytesMut) {
+        if data.is_empty() {
+            return;
+        }
+        self.total_bytes = self.total_bytes.saturating_add(data.len() as u64);
+        self.queued = self.queued.saturating_add(data.len());
+        if let Some(last) = self.queue.back_mut() {
+            if data.len() < SMALL_CHUNK && last.len() < SMALL_CHUNK {
+                last.extend_from_slice(&data);
+                return;
+            }
+        }
+        self.queue.push_back(data);
+    }
+
+    /// Bytes held and not yet opened.
+    pub(crate) fn buffered(&self) -> usize {
+        self.head.len().saturating_add(self.queued)
+    }
+
+    /// Bytes that the next step needs beyond those held; zero if it can go on.
+    pub(crate) fn missing(&self) -> usize {
+        let wanted = match (&self.ident, self.length) {
+            (Some(_), _) => self.buffered().saturating_add(1),
+            (None, Some(length)) => length.total,
+            (None, None) => self.layout.head_len,
+        };
+        wanted.saturating_sub(self.buffered())
+    }
+
+    pub(crate) fn total_bytes(&self) -> u64 {
+        self.total_bytes
+    }
+
+    pub(crate) fn epoch_bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub(crate) fn epoch_packets(&self) -> u64 {
+        self.packets
+    }
+
+    /// Makes `head` hold at least `wanted` bytes if that many have arrived. Memory that continues
+    /// where `head` ends is joined, otherwise just the bytes that the packet lacks are copied.
+    fn gather(&mut self, wanted: usize) -> bool {
+        while self.head.len() < wanted {
+            let Some(mut next) = self.queue.pop_front() else { return false };
+            let available = next.len();
+            if self.head.is_empty() {
+                self.head_memory = available;
+                self.head = next;
+            } else if self.head.as_ptr_range().end == next.as_ptr() {
+                self.head_memory = self.head_memory.saturating_add(available);
+                self.head.unsplit(next);
+            } else {
+                let lacking = wanted.saturating_sub(self.head.len()).min(available);
+                self.head.extend_from_slice(next.get(..lacking).unwrap_or_default());
+                self.head_memory = self.head.len();
+                next.advance(lacking);
+                self.queued = self.queued.saturating_sub(lacking);
+                if !next.is_empty() {
+                    self.queue.push_front(next);
+                }
+                continue;
+            }
+            self.queued = self.queued.saturating_sub(available);
+        }
+        true
+    }
+
+    /// The peer's identification, once; `None` if more input is needed or it was read already.
+    pub(crate) fn read_identification(&mut self) -> Result<Option<Identification>, Error> {
+        while let Some(ident) = &mut self.ident {
+            if let Some(identification) = ident.read(&mut self.head)? {
+                self.ident = None;
+                return Ok(Some(identification));
+            }
+            let Some(next) = self.queue.pop_front() else { return Ok(None) };
+            self.queued = self.queued.saturating_sub(next.len());
+            match self.head.is_empty() {
+                true => self.head = next,
+                false => self.head.extend_from_slice(&next),
+            }
+            self.head_memory = self.head.len();
+        }
+        Ok(None)
+    }
+
+    pub(crate) fn awaits_identification(&self) -> bool {
+        self.ident.is_some()
+    }
+
+    /// Opens the next packet; `None` if it has not arrived in full.
+    pub(crate) fn next_packet(&mut self) -> Result<Option<Packet>, Error> {
+        let length = match self.length {
+            Some(length) => length,
+            None => {
+                if !self.gather(self.layout.head_len) {
+                    return Ok(None);
+                }
+                self.check_counters()?;
+                let head = self
+                    .head
+                    .get_mut(..self.layout.head_len)
+                    .ok_or(Error::Internal("packet head not gathered"))?;
+                let length = match &mut self.key {
+                    Some(key) => key.open_length(self.sequence, head)?,
+                    None => head.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes)),
+                };
+                *self.length.insert(PacketLength::new(length, self.max_length, self.layout)?)
+            }
+        };
+        if !self.gather(length.total) {
+            return Ok(None);
+        }
+        self.length = None;
+        let mut packet = self.head.split_to(length.total);
+        let pinned = self.head_memory;
+        if self.head.is_empty() {
+            // Lets go of the memory, so that an idle connection holds none.
+            self.head = BytesMut::new();
+            self.head_memory = 0;
+        }
+        if let Some(key) = &mut self.key {
+            if let Err(error) = key.open(self.sequence, &mut packet) {
+                packet.as_mut().zeroize();
+                return Err(match error {
+                    CryptoError::TagMismatch => PeerMisbehaved::BadMac.into(),
+                    other => other.into(),
+                });
+            }
+        }
+        self.bytes = self.bytes.saturating_add(length.total as u64);
+        self.packets = self.packets.saturating_add(1);
+        let sequence = self.sequence;
+        self.sequence = self.sequence.wrapping_add(1);
+        let payload = self.unpad(packet)?;
+        Ok(Some(Packet { payload, sequence, pinned }))
+    }
+
+    fn check_counters(&self) -> Result<(), Error> {
+        if self.packets >= MAX_PACKETS_PER_KEY {
+            return Err(match self.key {
+                None => PeerMisbehaved::SequenceWrapped.into(),
+                Some(_) => Limit::KeyUsage.into(),
+            });
+        }
+        Ok(())
+    }
+
+    fn unpad(&mut self, mut packet: BytesMut) -> Result<Bytes, Error> {
+        let bad_padding = PeerMisbehaved::BadPaddingLength;
+        let body_end = packet.len().checked_sub(self.layout.tag_len).ok_or(bad_padding)?;
+        let padding = usize::from(*packet.get(4).ok_or(bad_padding)?);
+        let payload_end = body_end.checked_sub(padding).ok_or(bad_padding)?;
+        if padding < 4 || payload_end <= 5 {
+            return Err(bad_padding.into());
+        }
+        packet.truncate(payload_end);
+        packet.advance(5);
+        let Some(decompressor) = &mut self.decompressor else { return Ok(packet.freeze()) };
+        let max = usize::try_from(self.max_length).unwrap_or(usize::MAX);
+        let mut payload = BytesMut::new();
+        decompressor.decompress(&packet, max, &mut payload).map_err(|error| match error {
+            CryptoError::BadCompression => Error::from(PeerMisbehaved::BadCompression),
+            other => other.into(),
+        })?;
+        match payload.is_empty() {
+            true => Err(PeerMisbehaved::BadCompression.into()),
+            false => Ok(payload.freeze()),
+        }
+    }
+
+    /// Begins a new epoch, after the peer's `NEWKEYS`.
+    pub(crate) fn install(&mut self, epoch: OpeningEpoch, reset_sequence: bool) {
+        self.layout = epoch.key.layout();
+        self.key = Some(epoch.key);
+        self.packets = 0;
+        self.bytes = 0;
+        if reset_sequence {
+            self.sequence = 0;
+        }
+        self.decompressor = None;
+        self.compression = Some(epoch.compression);
+        if !epoch.compression.is_delayed() || self.authenticated {
+            self.decompressor = epoch.compression.decompressor();
+        }
+    }
+
+    /// Lifts the bounds of the time before authentication and begins delayed compression.
+    pub(crate) fn authenticated(&mut self) {
+        self.authenticated = true;
+        self.max_length = MAX_PACKET_LENGTH;
+        if let Some(compression) = self.compression.filter(|c| c.is_delayed()) {
+            self.decompressor = compression.decompressor();
+        }
+    }
+
+    /// Forgets all input.
+    pub(crate) fn clear(&mut self) {
+        self.head = BytesMut::new();
+        self.queue = VecDeque::new();
+        self.queued = 0;
+        self.key = None;
+    }
+
+    /// The sequence number of the next packet.
+    pub(crate) fn sequence(&self) -> u32 {
+        self.sequence
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set_counters(&mut self, sequence: u32, packets: u64) {
+        self.sequence = sequence;
+        self.packets = packets;
+    }
+}
