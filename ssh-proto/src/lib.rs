@@ -9,6 +9,8 @@ extern crate std;
 mod auth;
 pub mod crypto;
 pub mod error;
+#[cfg(feature = "keys")]
+pub mod keys;
 pub mod limits;
 mod role;
 mod time;
