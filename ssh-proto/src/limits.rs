@@ -71,7 +71,7 @@ pub const REKEY_PACKETS: u64 = 1 << 31;
 /// Packets after which a key is no longer used at all: the sequence number must not repeat under one key.
 pub const MAX_PACKETS_PER_KEY: u64 = (1 << 32) - (1 << 16);
 
-/// Bytes in a private key file, as libssh2 and libssh have for theirs; the largest RSA key takes 13 KiB.
+/// Bytes in a private key file, as in libssh2; no real key comes near it.
 pub const MAX_KEY_FILE: usize = 1 << 20;
 
 /// Bytes in a public key line: a key of [`MAX_KEY_BLOB`] in base64, with room for its comment.
