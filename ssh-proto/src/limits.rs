@@ -71,6 +71,18 @@ pub const REKEY_PACKETS: u64 = 1 << 31;
 /// Packets after which a key is no longer used at all: the sequence number must not repeat under one key.
 pub const MAX_PACKETS_PER_KEY: u64 = (1 << 32) - (1 << 16);
 
+/// Bytes in a private key file, as in libssh2; no real key comes near it.
+pub const MAX_KEY_FILE: usize = 1 << 20;
+
+/// Bytes in a public key line: a key of [`MAX_KEY_BLOB`] in base64, with room for its comment.
+pub const MAX_KEY_LINE: usize = 64 * 1024;
+
+/// Bytes in the comment of a key that we write, as in ssh-keygen.
+pub const MAX_KEY_COMMENT: usize = 1024;
+
+/// Rounds of bcrypt in an encrypted key file, as in Go: many seconds; a file may claim 2^32 - 1.
+pub const MAX_BCRYPT_ROUNDS: u32 = 2048;
+
 /// The bounds of one connection. Everything has a safe default; change a field to change a bound.
 ///
 /// Fixed bounds that no application has reason to change are constants of this module.

@@ -1,0 +1,154 @@
+//! Key files: bytes in, values out. This file holds what can be wrong with one.
+//!
+//! OpenSSH private keys (PROTOCOL.key) are read by [`PrivateKeyFile`] and written by
+//! [`PrivateKey::to_openssh`](crate::crypto::PrivateKey::to_openssh); the line of a `.pub` file is
+//! a [`PublicKeyLine`]. Nothing here opens a file.
+
+mod armor;
+mod encryption;
+mod openssh;
+mod public;
+
+use alloc::string::String;
+use core::fmt;
+
+pub use self::openssh::{BCRYPT_ROUNDS, PrivateKeyFile};
+pub use self::public::{Comment, PublicKeyLine};
+use crate::error::{CryptoError, RandomFailed};
+
+/// Why a key file could not be read or written.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyFileError {
+    /// The bytes do not begin as any key file does. A byte order mark ends here too.
+    NotAKeyFile,
+    /// A key file of another format, which `ssh-keygen -p` or the tool that made it can convert.
+    UnsupportedContainer(&'static str),
+    /// The key is of a type that has no private key value here.
+    UnsupportedKeyType(String),
+    /// The file is encrypted with a cipher that is not supported.
+    UnsupportedCipher(String),
+    /// The file is encrypted under a key derivation function that is not supported.
+    UnsupportedKdf(String),
+    /// The file is damaged, at this place.
+    Damaged(Damage),
+    /// The file is encrypted, or is to be, and there is no passphrase, or an empty one to write with.
+    PassphraseRequired,
+    /// The passphrase is wrong. A file whose encrypted part is damaged looks the same.
+    WrongPassphrase,
+    /// The file or line is longer than its bound in [`limits`](crate::limits).
+    TooLong,
+    /// The rounds of bcrypt are outside 1 to [`MAX_BCRYPT_ROUNDS`](crate::limits::MAX_BCRYPT_ROUNDS).
+    BadRounds(u32),
+    /// The comment to be written is too long or has control characters, which would end its line.
+    BadComment,
+    /// Randomness or cryptography failed on our side.
+    Crypto(CryptoError),
+}
+
+/// Where a key file is damaged.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Damage {
+    /// The `BEGIN` or `END` line is missing, doubled or followed by text.
+    Armor,
+    /// The base64 is malformed.
+    Base64,
+    /// The magic, or one of the fields before the private section.
+    Header,
+    /// Cipher and key derivation function do not go together, or its options are malformed.
+    KdfOptions,
+    /// The file claims another number of keys than one.
+    KeyCount,
+    /// The encoding of the public key.
+    PublicKey,
+    /// A field of the private section.
+    PrivateSection,
+    /// The two check integers of an unencrypted file differ.
+    CheckIntegers,
+    /// The padding behind the comment is not 1, 2, 3 and so on.
+    Padding,
+    /// The copies of the public key differ (RUSTSEC-2022-0093).
+    PublicKeyMismatch,
+    /// Bytes are left over behind the last field.
+    TrailingBytes,
+    /// The type that a line names is not the type of its key.
+    TypeMismatch,
+    /// A line that has a line end or NUL inside.
+    Line,
+}
+
+/// Tells which other format `bytes` begin as.
+fn foreign_container(bytes: &[u8]) -> KeyFileError {
+    const BEGINNINGS: [(&str, &str); 10] = [
+        ("-----BEGIN OPENSSH PRIVATE KEY", "OpenSSH private key"),
+        ("-----BEGIN RSA PRIVATE KEY", "PEM (PKCS#1)"),
+        ("-----BEGIN EC PRIVATE KEY", "PEM (SEC 1)"),
+        ("-----BEGIN DSA PRIVATE KEY", "PEM (DSA)"),
+        ("-----BEGIN PRIVATE KEY", "PKCS#8"),
+        ("-----BEGIN ENCRYPTED PRIVATE KEY", "PKCS#8 (encrypted)"),
+        ("-----BEGIN ", "PEM"),
+        ("---- BEGIN SSH2 ", "SSH2 (RFC 4716)"),
+        ("PuTTY-User-Key-File-", "PuTTY PPK"),
+        ("SSH PRIVATE KEY FILE FORMAT 1.1", "SSH-1"),
+    ];
+    BEGINNINGS
+        .iter()
+        .find(|(beginning, _)| bytes.starts_with(beginning.as_bytes()))
+        .map_or(KeyFileError::NotAKeyFile, |(_, name)| {
+            KeyFileError::UnsupportedContainer(name)
+        })
+}
+
+impl fmt::Display for KeyFileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAKeyFile => f.write_str("not a key file"),
+            Self::UnsupportedContainer(name) => write!(f, "unsupported key file format: {name}"),
+            Self::UnsupportedKeyType(name) => write!(f, "unsupported key type: {name}"),
+            Self::UnsupportedCipher(name) => write!(f, "unsupported key file cipher: {name}"),
+            Self::UnsupportedKdf(name) => write!(f, "unsupported key derivation: {name}"),
+            Self::Damaged(damage) => write!(f, "damaged key file: {damage}"),
+            Self::PassphraseRequired => f.write_str("a passphrase is required"),
+            Self::WrongPassphrase => f.write_str("wrong passphrase, or damaged key file"),
+            Self::TooLong => f.write_str("the key file is too long"),
+            Self::BadRounds(rounds) => write!(f, "{rounds} bcrypt rounds are out of range"),
+            Self::BadComment => f.write_str("the comment is too long or has control characters"),
+            Self::Crypto(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Armor => "BEGIN and END lines",
+            Self::Base64 => "base64",
+            Self::Header => "header",
+            Self::KdfOptions => "key derivation options",
+            Self::KeyCount => "number of keys",
+            Self::PublicKey => "public key",
+            Self::PrivateSection => "private section",
+            Self::CheckIntegers => "check integers",
+            Self::Padding => "padding",
+            Self::PublicKeyMismatch => "the copies of the public key differ",
+            Self::TrailingBytes => "trailing bytes",
+            Self::TypeMismatch => "the named type is not that of the key",
+            Self::Line => "line end or NUL inside a line",
+        })
+    }
+}
+
+impl core::error::Error for KeyFileError {}
+
+impl From<Damage> for KeyFileError {
+    fn from(damage: Damage) -> Self {
+        Self::Damaged(damage)
+    }
+}
+
+impl From<RandomFailed> for KeyFileError {
+    fn from(_: RandomFailed) -> Self {
+        Self::Crypto(CryptoError::RandomFailed)
+    }
+}

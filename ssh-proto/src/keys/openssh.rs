@@ -1,0 +1,323 @@
+//! OpenSSH private key files, read and written (PROTOCOL.key).
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use bytes::{BufMut, BytesMut};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::encryption::Encryption;
+use super::{Comment, Damage, KeyFileError, armor};
+use crate::crypto::{PrivateKey, PublicKey, SecureRandom};
+use crate::error::DecodeError;
+use crate::limits::MAX_NAME;
+use crate::wire::{Mpint, Reader, put_mpint, put_string};
+
+const MAGIC: &[u8] = b"openssh-key-v1\0";
+const NO_ENCRYPTION: &str = "none";
+
+/// What the private section of an unencrypted file is padded to.
+const PLAIN_BLOCK: usize = 8;
+
+/// The rounds of bcrypt that ssh-keygen takes today, for [`PrivateKey::to_openssh_encrypted`].
+pub const BCRYPT_ROUNDS: u32 = 24;
+
+/// An OpenSSH private key file, read but not yet decrypted. Wiped on drop.
+///
+/// What stands in clear, the public key, is known before any passphrase is asked for.
+#[derive(Clone)]
+pub struct PrivateKeyFile {
+    public: PublicKey,
+    encryption: Option<Encryption>,
+    section: Zeroizing<Vec<u8>>,
+    tag: Vec<u8>,
+}
+
+impl PrivateKeyFile {
+    /// Reads the text of a file; decrypts nothing and derives no key.
+    ///
+    /// # Errors
+    /// All of [`KeyFileError`] that do not depend on the passphrase. A type that has no
+    /// [`PrivateKey`] value is refused here, before a passphrase is asked for in vain.
+    pub fn parse(file: &[u8]) -> Result<Self, KeyFileError> {
+        Self::from_blob(&armor::decode(file)?)
+    }
+
+    fn from_blob(blob: &[u8]) -> Result<Self, KeyFileError> {
+        let header = |_: DecodeError| Damage::Header;
+        let rest = blob.strip_prefix(MAGIC).ok_or(Damage::Header)?;
+        let mut reader = Reader::new(rest);
+        let cipher = name(reader.string().map_err(header)?)?;
+        let kdf = name(reader.string().map_err(header)?)?;
+        let options = reader.string().map_err(header)?;
+        let encryption = Encryption::parse(cipher, kdf, options)?;
+        if reader.u32().map_err(header)? != 1 {
+            return Err(Damage::KeyCount.into());
+        }
+        let public = reader.string().map_err(header)?;
+        let public = PublicKey::from_blob(public.to_vec()).map_err(|_| Damage::PublicKey)?;
+        let section = reader.string().map_err(header)?;
+        let (block_len, tag_len) = encryption
+            .as_ref()
+            .map_or((PLAIN_BLOCK, 0), |e| (e.block_len(), e.tag_len()));
+        let tag = reader.bytes(tag_len).map_err(header)?;
+        reader.finish().map_err(|_| Damage::TrailingBytes)?;
+        if !matches!(public.key_type(), "ssh-ed25519" | "ecdsa-sha2-nistp256") {
+            return Err(KeyFileError::UnsupportedKeyType(
+                public.key_type().to_owned(),
+            ));
+        }
+        if section.is_empty() || !section.len().is_multiple_of(block_len) {
+            return Err(Damage::PrivateSection.into());
+        }
+        Ok(Self {
+            public,
+            encryption,
+            section: Zeroizing::new(section.to_vec()),
+            tag: tag.to_vec(),
+        })
+    }
+
+    /// The public key. Of an encrypted file it is only what the file claims until
+    /// [`Self::decrypt`] has found the same key inside.
+    pub fn public_key(&self) -> &PublicKey {
+        &self.public
+    }
+
+    /// Whether [`Self::decrypt`] needs a passphrase.
+    pub fn is_encrypted(&self) -> bool {
+        self.encryption.is_some()
+    }
+
+    /// The private key and its comment. Derives the key from the passphrase, which takes a tenth
+    /// of a second to many seconds; a passphrase for a file that is not encrypted is ignored.
+    ///
+    /// All copies of the public key in the file are the same. That the secret belongs to it is
+    /// found out by [`CryptoProvider::signing_key`](crate::crypto::CryptoProvider::signing_key).
+    ///
+    /// # Errors
+    /// `PassphraseRequired`, `WrongPassphrase`, otherwise where the private section is `Damaged`.
+    pub fn decrypt(
+        &self,
+        passphrase: Option<&[u8]>,
+    ) -> Result<(PrivateKey, Comment), KeyFileError> {
+        let Some(encryption) = &self.encryption else {
+            return self.read_section(&self.section);
+        };
+        let passphrase = passphrase.ok_or(KeyFileError::PassphraseRequired)?;
+        if passphrase.is_empty() {
+            return Err(KeyFileError::WrongPassphrase);
+        }
+        let mut section = self.section.clone();
+        encryption.open(passphrase, &mut section, &self.tag)?;
+        self.read_section(&section)
+    }
+
+    fn read_section(&self, section: &[u8]) -> Result<(PrivateKey, Comment), KeyFileError> {
+        let damaged = |_: DecodeError| Damage::PrivateSection;
+        let mut reader = Reader::new(section);
+        if reader.u32().map_err(damaged)? != reader.u32().map_err(damaged)? {
+            return Err(if self.is_encrypted() {
+                KeyFileError::WrongPassphrase
+            } else {
+                Damage::CheckIntegers.into()
+            });
+        }
+        if reader.string().map_err(damaged)? != self.public.key_type().as_bytes() {
+            return Err(Damage::PublicKeyMismatch.into());
+        }
+        let key = match self.public.key_type() {
+            "ssh-ed25519" => read_ed25519(&mut reader)?,
+            _ => read_ecdsa_nistp256(&mut reader)?,
+        };
+        let comment = Comment::new(reader.string().map_err(damaged)?);
+        let padding = reader.rest();
+        if !padding
+            .iter()
+            .copied()
+            .eq((1..=u8::MAX).take(padding.len()))
+        {
+            return Err(Damage::Padding.into());
+        }
+        // A signer that trusted another public key than its own would give the secret away.
+        if key.public_key() != self.public {
+            return Err(Damage::PublicKeyMismatch.into());
+        }
+        Ok((key, comment))
+    }
+}
+
+fn name(bytes: &[u8]) -> Result<&str, KeyFileError> {
+    match core::str::from_utf8(bytes) {
+        Ok(name) if name.len() <= MAX_NAME && name.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Ok(name)
+        }
+        _ => Err(Damage::Header.into()),
+    }
+}
+
+fn read_ed25519(reader: &mut Reader<'_>) -> Result<PrivateKey, KeyFileError> {
+    let damaged = |_| Damage::PrivateSection;
+    let public = reader.string().map_err(damaged)?;
+    let mut pair = Reader::new(reader.string().map_err(damaged)?);
+    let seed = Zeroizing::new(pair.array().map_err(damaged)?);
+    let copy = pair.array().map_err(damaged)?;
+    pair.finish().map_err(damaged)?;
+    if copy != public {
+        return Err(Damage::PublicKeyMismatch.into());
+    }
+    Ok(PrivateKey::Ed25519 { public: copy, seed })
+}
+
+fn read_ecdsa_nistp256(reader: &mut Reader<'_>) -> Result<PrivateKey, KeyFileError> {
+    let damaged = |_| Damage::PrivateSection;
+    let curve = reader.string().map_err(damaged)?;
+    let point = reader.string().map_err(damaged)?;
+    let secret = reader.string().map_err(damaged)?;
+    let secret = Mpint::from_twos_complement(secret)
+        .map_err(damaged)?
+        .magnitude();
+    let public = <[u8; 65]>::try_from(point).map_err(|_| Damage::PrivateSection)?;
+    let mut scalar = Zeroizing::new([0; 32]);
+    let zeros = scalar.len().checked_sub(secret.len());
+    let digits = zeros.and_then(|zeros| scalar.get_mut(zeros..));
+    match digits {
+        Some(digits) if !secret.is_empty() && curve == b"nistp256" && point.starts_with(&[4]) => {
+            digits.copy_from_slice(secret);
+        }
+        _ => return Err(Damage::PrivateSection.into()),
+    }
+    Ok(PrivateKey::EcdsaNistp256 { public, scalar })
+}
+
+impl fmt::Debug for PrivateKeyFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PrivateKeyFile")
+            .field("public", &self.public)
+            .field("is_encrypted", &self.is_encrypted())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Key files.
+impl PrivateKey {
+    /// Reads an OpenSSH private key file that is not encrypted. [`PrivateKeyFile`] reads the
+    /// others, and tells the comment.
+    ///
+    /// # Errors
+    /// `PassphraseRequired` if it is encrypted, otherwise as [`PrivateKeyFile::parse`] and
+    /// [`PrivateKeyFile::decrypt`].
+    pub fn from_openssh(file: &[u8]) -> Result<Self, KeyFileError> {
+        PrivateKeyFile::parse(file)?
+            .decrypt(None)
+            .map(|(key, _)| key)
+    }
+
+    /// Writes an OpenSSH private key file in clear. Store it where only its owner reads, from
+    /// its creation on.
+    ///
+    /// # Errors
+    /// `BadComment`, `Crypto` if the random source fails.
+    pub fn to_openssh(
+        &self,
+        comment: &Comment,
+        random: &mut dyn SecureRandom,
+    ) -> Result<Zeroizing<String>, KeyFileError> {
+        write(self, comment, None, random)
+    }
+
+    /// Writes an OpenSSH private key file encrypted with aes256-ctr under bcrypt;
+    /// [`BCRYPT_ROUNDS`] is a good number of rounds, and the time it takes grows with them.
+    ///
+    /// # Errors
+    /// `PassphraseRequired` if it is empty, `BadRounds`, `BadComment`, `Crypto` if the random
+    /// source fails.
+    pub fn to_openssh_encrypted(
+        &self,
+        comment: &Comment,
+        passphrase: &[u8],
+        rounds: u32,
+        random: &mut dyn SecureRandom,
+    ) -> Result<Zeroizing<String>, KeyFileError> {
+        if passphrase.is_empty() {
+            return Err(KeyFileError::PassphraseRequired);
+        }
+        let encryption = Encryption::generate(rounds, random)?;
+        write(self, comment, Some((&encryption, passphrase)), random)
+    }
+}
+
+/// A buffer of secrets. Its capacity is enough from the start: growing would leave copies behind.
+struct Wiped(BytesMut);
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+fn write(
+    key: &PrivateKey,
+    comment: &Comment,
+    encryption: Option<(&Encryption, &[u8])>,
+    random: &mut dyn SecureRandom,
+) -> Result<Zeroizing<String>, KeyFileError> {
+    if !comment.is_writable() {
+        return Err(KeyFileError::BadComment);
+    }
+    let public = key.public_key();
+    let block_len = encryption.map_or(PLAIN_BLOCK, |(encryption, _)| encryption.block_len());
+    let mut check = [0; 4];
+    random.fill(&mut check)?;
+
+    let mut section = Wiped(BytesMut::with_capacity(512 + comment.as_bytes().len()));
+    let out = &mut section.0;
+    out.put_slice(&check);
+    out.put_slice(&check);
+    put_string(out, public.key_type().as_bytes());
+    match key {
+        PrivateKey::Ed25519 { public, seed } => {
+            put_string(out, public);
+            out.put_u32(64);
+            out.put_slice(&seed[..]);
+            out.put_slice(public);
+        }
+        PrivateKey::EcdsaNistp256 { public, scalar } => {
+            put_string(out, b"nistp256");
+            put_string(out, public);
+            put_mpint(out, &scalar[..]);
+        }
+    }
+    put_string(out, comment.as_bytes());
+    for pad in 1..=u8::MAX {
+        if out.len().is_multiple_of(block_len) {
+            break;
+        }
+        out.put_u8(pad);
+    }
+
+    let mut file = Wiped(BytesMut::with_capacity(1024 + out.len()));
+    file.0.put_slice(MAGIC);
+    match encryption {
+        None => {
+            put_string(&mut file.0, NO_ENCRYPTION.as_bytes());
+            put_string(&mut file.0, NO_ENCRYPTION.as_bytes());
+            put_string(&mut file.0, &[]);
+        }
+        Some((encryption, passphrase)) => {
+            encryption.seal(passphrase, out)?;
+            put_string(&mut file.0, Encryption::WRITTEN.as_bytes());
+            put_string(&mut file.0, b"bcrypt");
+            put_string(&mut file.0, &encryption.options());
+        }
+    }
+    file.0.put_u32(1);
+    put_string(&mut file.0, public.as_blob());
+    put_string(&mut file.0, out);
+    armor::encode(&file.0)
+}
+
+#[cfg(test)]
+mod tests;
