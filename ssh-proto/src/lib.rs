@@ -14,7 +14,7 @@ mod role;
 mod time;
 pub mod wire;
 
-pub use self::auth::Authenticated;
+pub use self::auth::{AuthMethod, AuthOutcome, Authenticated, Banner, MethodSet, Password};
 pub use self::limits::Limits;
 pub use self::role::Role;
 pub use self::time::{Instant, Timer};

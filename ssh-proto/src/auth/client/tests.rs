@@ -1,0 +1,1 @@
+//! The client against hand-made servers (RFC 4252).

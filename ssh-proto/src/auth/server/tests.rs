@@ -1,0 +1,1 @@
+//! The server against hand-made clients (RFC 4252).

@@ -1,0 +1,1 @@
+//! Client against server in memory (RFC 4252).
