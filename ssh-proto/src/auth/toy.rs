@@ -79,8 +79,12 @@ pub(super) struct ToyKey {
 
 impl ToyKey {
     pub(super) fn new(algorithms: &[&'static str], seed: &str) -> Self {
+        Self::with_public(algorithms, public_key("toy", seed))
+    }
+
+    pub(super) fn with_public(algorithms: &[&'static str], public: PublicKey) -> Self {
         Self {
-            public: public_key("toy", seed),
+            public,
             algorithms: algorithms.to_vec(),
         }
     }
