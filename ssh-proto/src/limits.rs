@@ -56,6 +56,9 @@ pub const MAX_PROMPTS: usize = 100;
 /// Bytes in a password; longer ones fail without a call to the application (CVE-2016-6515).
 pub const MAX_PASSWORD: usize = 1024;
 
+/// Bytes in a banner or password prompt that we send: with its framing it fits the payload that every peer takes (RFC 4253 section 6.1).
+pub const MAX_AUTH_TEXT: usize = 32 * 1000;
+
 /// The smallest maximum packet size that a peer may set for a channel, as in Go (2026 cluster of divisions by zero).
 pub const MIN_PEER_MAX_PACKET: u32 = 9;
 

@@ -1,8 +1,34 @@
 //! Authentication (RFC 4252): what both roles share, and the proof that it succeeded.
 
+mod client;
+mod methods;
+mod password;
+mod server;
+mod signed;
+#[cfg(test)]
+mod tests;
+mod text;
+#[cfg(test)]
+mod toy;
+
 use alloc::string::String;
 
-use crate::crypto::PublicKey;
+pub use self::client::AuthOutcome;
+pub(crate) use self::client::{Client, ClientAsk, Turn};
+pub use self::methods::MethodSet;
+pub use self::password::Password;
+pub use self::server::AuthMethod;
+pub(crate) use self::server::{Server, ServerAsk};
+pub use self::text::Banner;
+use crate::crypto::{PublicKey, SignatureAlgorithm};
+use crate::error::{DecodeError, Error, PeerMisbehaved};
+use crate::wire::Message;
+
+/// The service that authenticates (RFC 4252 section 3).
+const SSH_USERAUTH: &[u8] = b"ssh-userauth";
+
+/// The service that it is for (RFC 4254), the only one there is.
+const SSH_CONNECTION: &[u8] = b"ssh-connection";
 
 /// The proof of authentication: who, by which method, with which key.
 ///
@@ -30,4 +56,35 @@ impl Authenticated {
     pub fn key(&self) -> Option<&PublicKey> {
         self.key.as_ref()
     }
+}
+
+/// The number of a payload; the transport delivers none without one.
+fn number_of(payload: &[u8]) -> Result<u8, Error> {
+    payload.first().copied().ok_or(Error::InvalidMessage {
+        number: 0,
+        error: DecodeError::Truncated,
+    })
+}
+
+fn decode<'a, M: Message<'a>>(payload: &'a [u8]) -> Result<M, Error> {
+    M::from_payload(payload).map_err(|error| Error::InvalidMessage {
+        number: M::NUMBER,
+        error,
+    })
+}
+
+fn unexpected(number: u8) -> Error {
+    PeerMisbehaved::UnexpectedMessage(number).into()
+}
+
+/// The algorithm of this name, if keys of this type sign with it.
+fn find_algorithm(
+    algorithms: &[&'static dyn SignatureAlgorithm],
+    name: &[u8],
+    key_type: &str,
+) -> Option<&'static dyn SignatureAlgorithm> {
+    algorithms
+        .iter()
+        .copied()
+        .find(|a| a.name().as_bytes() == name && a.key_type() == key_type)
 }
