@@ -1,0 +1,154 @@
+//! `chacha20-poly1305@openssh.com` (OpenSSH PROTOCOL.chacha20poly1305).
+
+use alloc::boxed::Box;
+
+use chacha20::ChaCha20LegacyCore;
+use chacha20::cipher::array::Array;
+use chacha20::cipher::consts::{U32, U64};
+use chacha20::cipher::{KeyIvInit as _, StreamCipherCore as _};
+use poly1305::universal_hash::{KeyInit as _, UniversalHash as _};
+use poly1305::{Block, Poly1305};
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+use crate::crypto::{CipherAlgorithm, CipherKeys, OpeningKey, PacketLayout, SealingKey};
+use crate::error::CryptoError;
+
+pub(super) static CHACHA20_POLY1305: ChaCha20Poly1305 = ChaCha20Poly1305;
+
+const TAG_LEN: usize = 16;
+
+const LAYOUT: PacketLayout = PacketLayout {
+    block_len: 8,
+    length_is_padded: false,
+    tag_len: TAG_LEN,
+    head_len: 4,
+};
+
+pub(super) struct ChaCha20Poly1305;
+
+impl CipherAlgorithm for ChaCha20Poly1305 {
+    fn name(&self) -> &'static str {
+        "chacha20-poly1305@openssh.com"
+    }
+
+    fn key_len(&self) -> usize {
+        64
+    }
+
+    fn iv_len(&self) -> usize {
+        0
+    }
+
+    fn is_aead(&self) -> bool {
+        true
+    }
+
+    fn sealing_key(&self, keys: CipherKeys<'_>) -> Result<Box<dyn SealingKey>, CryptoError> {
+        Ok(Box::new(Key::new(keys)?))
+    }
+
+    fn opening_key(&self, keys: CipherKeys<'_>) -> Result<Box<dyn OpeningKey>, CryptoError> {
+        Ok(Box::new(Key::new(keys)?))
+    }
+}
+
+/// One direction. The nonce is the sequence number, so the key lasts for one turn of it.
+struct Key {
+    payload: Zeroizing<[u8; 32]>,
+    length: Zeroizing<[u8; 32]>,
+    /// Packets until the sequence number is back where it began.
+    left: u64,
+}
+
+impl Key {
+    fn new(keys: CipherKeys<'_>) -> Result<Self, CryptoError> {
+        if keys.mac.is_some() || !keys.iv.is_empty() {
+            return Err(CryptoError::InvalidKey);
+        }
+        let (payload, rest) = keys
+            .key
+            .split_first_chunk()
+            .ok_or(CryptoError::InvalidKey)?;
+        let length: &[u8; 32] = rest.try_into().map_err(|_| CryptoError::InvalidKey)?;
+        Ok(Self {
+            payload: Zeroizing::new(*payload),
+            length: Zeroizing::new(*length),
+            left: 1 << 32,
+        })
+    }
+
+    fn spend(&mut self) -> Result<(), CryptoError> {
+        self.left = self.left.checked_sub(1).ok_or(CryptoError::KeyExhausted)?;
+        Ok(())
+    }
+
+    fn apply_to_length(&self, sequence: u32, length: &mut [u8; 4]) {
+        keystream(&self.length, sequence).apply_keystream_partial(length.as_mut_slice().into());
+    }
+
+    /// The keystream of the payload, at block 1, and Poly1305 keyed with block 0.
+    fn payload_keystream(&self, sequence: u32) -> (ChaCha20LegacyCore, Poly1305) {
+        let mut keystream = keystream(&self.payload, sequence);
+        let mut block = Zeroizing::new(Array::<u8, U64>::default());
+        keystream.write_keystream_block(&mut block);
+        let (key, _) = block.split_ref::<U32>();
+        (keystream, Poly1305::new(key))
+    }
+}
+
+impl SealingKey for Key {
+    fn layout(&self) -> PacketLayout {
+        LAYOUT
+    }
+
+    fn seal(&mut self, sequence: u32, packet: &mut [u8]) -> Result<(), CryptoError> {
+        let (data, tag) = packet.split_last_chunk_mut().ok_or(CryptoError::Failed)?;
+        let (length, body) = data.split_first_chunk_mut().ok_or(CryptoError::Failed)?;
+        self.spend()?;
+        self.apply_to_length(sequence, length);
+        let (keystream, poly1305) = self.payload_keystream(sequence);
+        keystream.apply_keystream_partial(body.into());
+        *tag = authenticate(poly1305, data);
+        Ok(())
+    }
+}
+
+impl OpeningKey for Key {
+    fn layout(&self) -> PacketLayout {
+        LAYOUT
+    }
+
+    // The head stays as it came, since the tag covers the encrypted length.
+    fn open_length(&mut self, sequence: u32, head: &mut [u8]) -> Result<u32, CryptoError> {
+        let mut length = *head.first_chunk().ok_or(CryptoError::Failed)?;
+        self.spend()?;
+        self.apply_to_length(sequence, &mut length);
+        Ok(u32::from_be_bytes(length))
+    }
+
+    fn open(&mut self, sequence: u32, packet: &mut [u8]) -> Result<(), CryptoError> {
+        let (data, tag) = packet
+            .split_last_chunk_mut::<TAG_LEN>()
+            .ok_or(CryptoError::TagMismatch)?;
+        let (keystream, poly1305) = self.payload_keystream(sequence);
+        if !bool::from(authenticate(poly1305, data).ct_eq(tag)) {
+            return Err(CryptoError::TagMismatch);
+        }
+        let body = data.get_mut(4..).ok_or(CryptoError::TagMismatch)?;
+        keystream.apply_keystream_partial(body.into());
+        Ok(())
+    }
+}
+
+fn keystream(key: &[u8; 32], sequence: u32) -> ChaCha20LegacyCore {
+    let nonce = u64::from(sequence).to_be_bytes();
+    ChaCha20LegacyCore::new(key.into(), &nonce.into())
+}
+
+fn authenticate(mut poly1305: Poly1305, data: &[u8]) -> [u8; TAG_LEN] {
+    // Whole blocks on their own, since the code for an unpadded message takes them one by one.
+    let (blocks, rest) = Block::slice_as_chunks(data);
+    poly1305.update(blocks);
+    poly1305.compute_unpadded(rest).into()
+}
