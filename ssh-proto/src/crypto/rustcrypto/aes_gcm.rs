@@ -157,3 +157,67 @@ fn split(packet: &mut [u8]) -> Option<Parts<'_>> {
     let (length, body) = data.split_first_chunk_mut()?;
     Some((length, body, tag))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::rustcrypto::testing::hex;
+
+    /// Test cases 4 and 16 of the GCM specification, which NIST SP 800-38D took over.
+    #[test]
+    fn nist_gcm() {
+        fn check<A: Aead>(key: &str, sealed: &str) {
+            let (key, iv) = (hex(key), hex("cafebabefacedbaddecaf888"));
+            let mut key = Key::<A>::new(CipherKeys {
+                key: &key,
+                iv: &iv,
+                mac: None,
+            })
+            .unwrap();
+            let mut text = hex(
+                "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72\
+                 1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39",
+            );
+            let aad = hex("feedfacedeadbeeffeedfacedeadbeefabaddad2");
+            let nonce = key.next_nonce().unwrap();
+            let tag = key
+                .aead
+                .encrypt_inout_detached(&nonce, &aad, text.as_mut_slice().into())
+                .unwrap();
+            text.extend_from_slice(&tag);
+            assert_eq!(text, hex(sealed));
+        }
+        check::<Aes128Gcm>(
+            "feffe9928665731c6d6a8f9467308308",
+            "42831ec2217774244b7221b784d0d49ce3aa212f2c02a4e035c17e2329aca12e\
+             21d514b25466931c7d8f6a5aac84aa051ba30b396a0aac973d58e091\
+             5bc94fbc3221a5db94fae95ae7121a47",
+        );
+        check::<Aes256Gcm>(
+            "feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308",
+            "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa\
+             8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662\
+             76fc6ece0f4e1768cddf8853bb2d551b",
+        );
+    }
+
+    #[test]
+    fn a_nonce_is_never_used_twice() {
+        let keys = CipherKeys {
+            key: &[0; 16],
+            iv: &[0xff; 12],
+            mac: None,
+        };
+        let mut key = Key::<Aes128Gcm>::new(keys).unwrap();
+        assert_eq!(key.next_nonce().unwrap(), [0xff; 12]);
+        let wrapped = [[0xff; 4].as_slice(), &[0; 8]].concat();
+        assert_eq!(key.next_nonce().unwrap().as_slice(), wrapped);
+        key.left = 1;
+        let mut packet = [0; 36];
+        assert_eq!(key.seal(0, &mut packet), Ok(()));
+        let sealed = packet;
+        assert_eq!(key.seal(1, &mut packet), Err(CryptoError::KeyExhausted));
+        assert_eq!(key.open(1, &mut packet), Err(CryptoError::KeyExhausted));
+        assert_eq!(packet, sealed);
+    }
+}

@@ -152,3 +152,31 @@ fn authenticate(mut poly1305: Poly1305, data: &[u8]) -> [u8; TAG_LEN] {
     poly1305.update(blocks);
     poly1305.compute_unpadded(rest).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_lasts_for_one_turn_of_the_sequence_number() {
+        let keys = CipherKeys {
+            key: &[7; 64],
+            iv: &[],
+            mac: None,
+        };
+        let mut key = Key::new(keys).unwrap();
+        assert_eq!(key.left, 1 << 32);
+        key.left = 1;
+        let mut packet = [0; 36];
+        assert_eq!(key.seal(0, &mut packet), Ok(()));
+        let sealed = packet;
+        assert_eq!(key.seal(1, &mut packet), Err(CryptoError::KeyExhausted));
+        assert_eq!(packet, sealed);
+        let mut key = Key::new(keys).unwrap();
+        key.left = 1;
+        assert_eq!(key.open_length(0, &mut packet[..4]), Ok(0));
+        assert_eq!(key.open(0, &mut packet), Ok(()));
+        let again = key.open_length(1, &mut packet[..4]);
+        assert_eq!(again, Err(CryptoError::KeyExhausted));
+    }
+}

@@ -24,3 +24,21 @@ impl HashAlgorithm for Sha256 {
         HashOutput::new(&*output)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::rustcrypto::testing::hex;
+
+    /// FIPS 180-4, the examples of NIST.
+    #[test]
+    fn sha256() {
+        let abc = hex("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(SHA256.hash(&[b"abc"]).as_ref(), abc);
+        assert_eq!(SHA256.hash(&[b"a", b"", b"bc"]).as_ref(), abc);
+        assert_eq!(
+            SHA256.hash(&[]).as_ref(),
+            hex("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+        );
+    }
+}

@@ -112,3 +112,125 @@ impl KexExchange for Exchange {
 fn combine(pq_secret: &[u8], classical_secret: &[u8]) -> SharedSecret {
     SharedSecret::string(SHA256.hash(&[pq_secret, classical_secret]).as_ref())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::rustcrypto::testing::{Script, counting, hex};
+
+    /// Seed and X25519 secret of the client.
+    fn start() -> Box<dyn KexExchange> {
+        let random = [counting(0, 64), counting(0x80, 32)].concat();
+        MLKEM768X25519_SHA256
+            .start(None, &mut Script(random))
+            .unwrap()
+    }
+
+    /// Message and X25519 secret of the server.
+    fn respond(peer_public: &[u8]) -> Result<KexResponse, CryptoError> {
+        let random = [counting(0xc0, 32), counting(0x20, 32)].concat();
+        MLKEM768X25519_SHA256.respond(None, peer_public, &mut Script(random))
+    }
+
+    fn refused_by_server(public: &[u8]) -> bool {
+        respond(public).err() == Some(CryptoError::InvalidPublicValue)
+    }
+
+    fn refused_by_client(public: &[u8]) -> bool {
+        start().complete(public).err() == Some(CryptoError::InvalidPublicValue)
+    }
+
+    /// Values from kyber-py, an implementation of FIPS 203 of its own, and X25519 of OpenSSL.
+    #[test]
+    fn known_exchange() {
+        let client = start();
+        assert_eq!(client.public().len(), 1216);
+        assert_eq!(
+            SHA256.hash(&[client.public()]).as_ref(),
+            hex("5854a0df900bcec9ed3ec6cf3647c874fdd52581f3f8ee7de15824d584ac1af9")
+        );
+        let server = respond(client.public()).unwrap();
+        assert_eq!(server.public.len(), 1120);
+        assert_eq!(
+            SHA256.hash(&[&server.public]).as_ref(),
+            hex("181ba661df2c8bd35a07765aff3cfbde206668693e816f8f9b61ef9b7c9b3045")
+        );
+        let secret =
+            hex("000000203a78b865c185012785afbc69e3d5e5dfe78727f57c3941e914e1d13833f2e8e8");
+        assert_eq!(server.secret.as_encoded(), secret);
+        let completed = client.complete(&server.public).unwrap();
+        assert_eq!(completed.as_encoded(), secret);
+    }
+
+    /// C16: lengths, and halves that have been swapped.
+    #[test]
+    fn c16_wrong_lengths_and_swapped_halves_are_refused() {
+        let client = start();
+        let public = client.public();
+        let server = respond(public).unwrap().public;
+        for (len, whole) in [(0, public), (32, public), (1184, public), (1215, public)] {
+            assert!(refused_by_server(&whole[..len]), "{len}");
+        }
+        assert!(refused_by_server(&[public, &[0]].concat()));
+        for len in [0, 32, 1088, 1119] {
+            assert!(refused_by_client(&server[..len]), "{len}");
+        }
+        assert!(refused_by_client(&[&server[..], &[0]].concat()));
+        // The key with its halves swapped fails the modulus check, as its X25519 half is too large.
+        let (pq, classical) = public.split_at(ENCAPSULATION_KEY_LEN);
+        assert!(refused_by_server(&[classical, pq].concat()));
+        // Each side's value in the other's place.
+        assert!(refused_by_server(&server));
+        assert!(refused_by_client(public));
+        // A ciphertext is any bytes at all, so what comes out is another secret.
+        let (ciphertext, classical) = server.split_at(CIPHERTEXT_LEN);
+        let swapped = start().complete(&[classical, ciphertext].concat()).unwrap();
+        let honest = start().complete(&server).unwrap();
+        assert_ne!(swapped.as_encoded(), honest.as_encoded());
+    }
+
+    /// C16: each coefficient must be below 3329 (FIPS 203 section 7.2).
+    #[test]
+    fn c16_modulus_check() {
+        let client = start();
+        // Pairs of coefficients share three bytes.
+        for pair in 0..384 {
+            for (low, high) in [(3329u32, 0), (0, 3329), (4095, 0), (0, 4095)] {
+                let mut public = client.public().to_vec();
+                let packed = low | high << 12;
+                public[pair * 3..][..3].copy_from_slice(&packed.to_le_bytes()[..3]);
+                assert!(refused_by_server(&public), "{pair} {low} {high}");
+            }
+        }
+        let mut public = client.public().to_vec();
+        let packed = 3328u32 | 3328 << 12;
+        public[..3].copy_from_slice(&packed.to_le_bytes()[..3]);
+        assert!(respond(&public).is_ok());
+    }
+
+    /// C16: a wrong ciphertext is rejected implicitly, by the secret of FIPS 203 section 6.3.
+    #[test]
+    fn c16_wrong_ciphertext_yields_another_secret() {
+        let mut public = respond(start().public()).unwrap().public;
+        public[0] ^= 1;
+        assert_eq!(
+            start().complete(&public).unwrap().as_encoded()[4..],
+            hex("35ecf4c1eeff142eaf711623666af9cd43d4cc1a9b58654e304536d173e0efee")
+        );
+    }
+
+    /// C16: the classical half is checked like X25519 alone.
+    #[test]
+    fn c16_small_order_in_the_classical_half_is_refused() {
+        let client = start();
+        let server = respond(client.public()).unwrap().public;
+        for point in crate::crypto::rustcrypto::kex_x25519::tests::SMALL_ORDER {
+            let point = hex(point);
+            let public = &client.public()[..ENCAPSULATION_KEY_LEN];
+            assert!(refused_by_server(&[public, &point].concat()));
+            assert!(refused_by_client(
+                &[&server[..CIPHERTEXT_LEN], &point].concat()
+            ));
+        }
+    }
+}

@@ -12,6 +12,10 @@ mod kex_nistp256;
 mod kex_x25519;
 mod keys;
 mod nistp256;
+#[cfg(test)]
+mod packet_tests;
+#[cfg(test)]
+mod testing;
 
 use alloc::borrow::Cow;
 
