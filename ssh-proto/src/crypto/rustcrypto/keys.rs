@@ -1,0 +1,55 @@
+//! The key provider, and the strict reading of signatures that all algorithms share (RFC 4253 section 6.6).
+
+use alloc::sync::Arc;
+
+use super::ecdsa::EcdsaNistp256Key;
+use super::ed25519::Ed25519Key;
+use super::{ecdsa, ed25519};
+use crate::crypto::{KeyProvider, PrivateKey, SecureRandom, Signature, SigningKey};
+use crate::error::CryptoError;
+use crate::wire::Reader;
+
+pub(super) static KEYS: Keys = Keys;
+
+pub(super) struct Keys;
+
+impl KeyProvider for Keys {
+    fn signing_key(&self, key: &PrivateKey) -> Result<Arc<dyn SigningKey>, CryptoError> {
+        Ok(match key {
+            PrivateKey::Ed25519 { public, seed } => Arc::new(Ed25519Key::new(public, seed)?),
+            PrivateKey::EcdsaNistp256 { public, scalar } => {
+                Arc::new(EcdsaNistp256Key::new(public, scalar)?)
+            }
+        })
+    }
+
+    fn generate(
+        &self,
+        key_type: &str,
+        random: &mut dyn SecureRandom,
+    ) -> Result<PrivateKey, CryptoError> {
+        match key_type {
+            ed25519::NAME => ed25519::generate(random),
+            ecdsa::NAME => ecdsa::generate(random),
+            _ => Err(CryptoError::Unsupported),
+        }
+    }
+}
+
+/// The blob of a signature that names `algorithm` and ends where the blob does.
+pub(super) fn signature_blob<'s>(
+    signature: &'s Signature,
+    algorithm: &str,
+) -> Result<&'s [u8], CryptoError> {
+    let mut reader = Reader::new(signature.as_encoded());
+    let blob = (|| {
+        let name = reader.string()?;
+        let blob = reader.string()?;
+        reader.finish()?;
+        Ok((name, blob))
+    })();
+    match blob {
+        Ok((name, blob)) if name == algorithm.as_bytes() => Ok(blob),
+        Ok(_) | Err::<_, crate::error::DecodeError>(_) => Err(CryptoError::InvalidSignature),
+    }
+}
