@@ -161,12 +161,9 @@ impl SendHalf {
                     stream: last,
                     block,
                     ..
-                }) if *last == stream && has_room(block, rest.len()) => fill(block, rest),
+                }) if *last == stream && has_room(block) => fill(block, rest),
                 _ => {
                     let mut block = core::mem::take(&mut self.spare);
-                    if block.capacity() == 0 {
-                        block.reserve_exact(rest.len().min(BLOCK));
-                    }
                     let rest = fill(&mut block, rest);
                     self.queue.push_back(Segment::Copied {
                         stream,
@@ -331,18 +328,18 @@ impl SendHalf {
     }
 }
 
-/// Makes room in a block that is full and still small, by doubling; whether there is room.
-fn has_room(block: &mut Vec<u8>, wanted: usize) -> bool {
-    let capacity = block.capacity();
-    if block.len() == capacity && capacity < BLOCK {
-        let grown = wanted.max(capacity).min(BLOCK.saturating_sub(capacity));
-        block.reserve_exact(grown);
-    }
-    block.len() < block.capacity()
+/// Whether a block has room or may be given some.
+fn has_room(block: &Vec<u8>) -> bool {
+    block.len() < block.capacity().max(BLOCK)
 }
 
-/// Appends what fits without moving the block; the rest.
+/// Appends what fits in the block, which doubles up to [`BLOCK`] when it is full; the rest.
 fn fill<'d>(block: &mut Vec<u8>, data: &'d [u8]) -> &'d [u8] {
+    let capacity = block.capacity();
+    if block.len() == capacity && capacity < BLOCK {
+        let grown = data.len().max(capacity).min(BLOCK.saturating_sub(capacity));
+        block.reserve_exact(grown);
+    }
     let free = block.capacity().saturating_sub(block.len());
     let (fits, rest) = data.split_at_checked(free).unwrap_or((data, &[]));
     block.extend_from_slice(fits);
