@@ -17,6 +17,7 @@ use crate::engine::token::{AuthTurn, Desk, HostKeyCheck, SignRequest, Ticket};
 use crate::engine::{Core, Settings};
 use crate::error::{ApiMisuse, Error};
 use crate::limits::Limits;
+use crate::mux::{ChannelError, PeerOpens};
 use crate::role::Role;
 use crate::time::Instant;
 use crate::transport::TransportConfig;
@@ -34,8 +35,14 @@ impl ClientConfig {
     /// Two deadlines of [`Limits`] are off for clients, where people are asked: `login_grace` and
     /// `decision_timeout`. The handshake is bounded by `kex_timeout`.
     pub fn builder(provider: CryptoProvider) -> ClientConfigBuilder {
-        let limits = Limits { login_grace: None, decision_timeout: None, ..Limits::default() };
-        ClientConfigBuilder { common: Common::new(provider, limits) }
+        let limits = Limits {
+            login_grace: None,
+            decision_timeout: None,
+            ..Limits::default()
+        };
+        ClientConfigBuilder {
+            common: Common::new(provider, limits, PeerOpens::NONE),
+        }
     }
 }
 
@@ -72,6 +79,7 @@ impl ClientConfigBuilder {
             transport,
             signatures: common.user_signatures()?,
             report_ignore: common.report_ignore,
+            peer_opens: common.peer_opens,
             limits: common.limits,
         });
         Ok(Arc::new(ClientConfig { settings }))
@@ -134,7 +142,10 @@ impl ClientConnection {
         if user.len() > config.settings.limits.user_name || user.contains('\0') {
             return Err(ApiMisuse::InvalidText.into());
         }
-        let side = ClientSide { user: user.into(), auth: None };
+        let side = ClientSide {
+            user: user.into(),
+            auth: None,
+        };
         let core = Core::new(Arc::clone(&config.settings), side, random, now)?;
         Ok(Self { core })
     }
@@ -227,27 +238,41 @@ impl ClientConnection {
         })
     }
 
+    /// Sends `ping@openssh.com` (OpenSSH PROTOCOL section 1.8); `Pong` with the same data follows,
+    /// unless keys are being exchanged, when servers leave it unanswered.
+    ///
+    /// # Errors
+    /// `WrongRole` if the server has not announced that it answers; otherwise what keeps it from
+    /// being sent.
+    pub fn ping(&mut self, data: &[u8]) -> Result<(), ChannelError> {
+        self.core.ping(data)
+    }
+
     fn take_turn(
         &mut self,
         turn: AuthTurn,
         answer: impl FnOnce(&mut Client, &mut Outbox) -> Result<(), ApiMisuse>,
     ) -> Result<(), ApiMisuse> {
-        let AuthTurn { ticket, outcome, methods } = turn;
+        let AuthTurn {
+            ticket,
+            outcome,
+            methods,
+        } = turn;
         let mut answered = Ok(());
-        self.core.answer_auth(ticket, Pause::AuthTurn, |side, desk, outbox| {
-            let auth = side.auth()?;
-            answered = answer(auth, outbox);
-            match answered {
-                Ok(()) => Ok(AuthProgress::Continues),
-                Err(_) => Ok(ClientSide::turn(Turn { outcome, methods }, desk)),
-            }
-        })?;
+        self.core
+            .answer_auth(ticket, Pause::AuthTurn, |side, desk, outbox| {
+                let auth = side.auth()?;
+                answered = answer(auth, outbox);
+                match answered {
+                    Ok(()) => Ok(AuthProgress::Continues),
+                    Err(_) => Ok(ClientSide::turn(Turn { outcome, methods }, desk)),
+                }
+            })?;
         answered
     }
 }
 
 /// The client's half of the engine.
-#[derive(Debug)]
 pub struct ClientSide {
     user: String,
     /// From the first keys on.
@@ -256,7 +281,9 @@ pub struct ClientSide {
 
 impl ClientSide {
     fn auth(&mut self) -> Result<&mut Client, Error> {
-        self.auth.as_mut().ok_or(Error::Internal("authentication before the first keys"))
+        self.auth
+            .as_mut()
+            .ok_or(Error::Internal("authentication before the first keys"))
     }
 
     fn turn(turn: Turn, desk: &Arc<Desk>) -> AuthProgress<ClientEvent> {
@@ -265,17 +292,30 @@ impl ClientSide {
         AuthProgress::Ask(
             Pause::AuthTurn,
             stub,
-            ClientEvent::Auth(AuthTurn { ticket, outcome, methods }),
+            ClientEvent::Auth(AuthTurn {
+                ticket,
+                outcome,
+                methods,
+            }),
         )
     }
 
     fn progress(ask: ClientAsk, desk: &Arc<Desk>) -> AuthProgress<ClientEvent> {
         match ask {
             ClientAsk::Turn(turn) => Self::turn(turn, desk),
-            ClientAsk::Sign { key, algorithm, message } => {
+            ClientAsk::Sign {
+                key,
+                algorithm,
+                message,
+            } => {
                 let (ticket, stub) = Ticket::new(desk);
                 let message = message.into();
-                let event = Event::Sign(SignRequest { ticket, key, algorithm, message });
+                let event = Event::Sign(SignRequest {
+                    ticket,
+                    key,
+                    algorithm,
+                    message,
+                });
                 AuthProgress::Ask(Pause::UserSign, stub, event.into())
             }
             ClientAsk::Banner(banner) => AuthProgress::Tell(ClientEvent::Banner(banner)),
@@ -321,12 +361,7 @@ impl Side for ClientSide {
         Ok(ask.map_or(AuthProgress::Continues, |ask| Self::progress(ask, desk)))
     }
 
-    fn settle(
-        &mut self,
-        _: Pause,
-        desk: &Arc<Desk>,
-        _: &mut Outbox,
-    ) -> AuthResult<ClientEvent> {
+    fn settle(&mut self, _: Pause, desk: &Arc<Desk>, _: &mut Outbox) -> AuthResult<ClientEvent> {
         Ok(Self::progress(self.auth()?.decline_signature()?, desk))
     }
 

@@ -8,6 +8,7 @@ use core::fmt;
 use crate::crypto::{CryptoProvider, KexShape, PublicKey, SignatureAlgorithm};
 use crate::error::ApiMisuse;
 use crate::limits::Limits;
+use crate::mux::PeerOpens;
 use crate::transport::ident::Identification;
 use crate::transport::kex::negotiate::Offer;
 
@@ -38,7 +39,11 @@ impl fmt::Display for ConfigError {
             Self::NoAlgorithms(list) => write!(f, "no usable {list}"),
             Self::NoHostKey => f.write_str("a server needs a host key"),
             Self::UnsupportedHostKey(key) => {
-                write!(f, "the provider cannot use a host key of type {}", key.key_type())
+                write!(
+                    f,
+                    "the provider cannot use a host key of type {}",
+                    key.key_type()
+                )
             }
             Self::InvalidIdentification => f.write_str("invalid identification string"),
             Self::InvalidLimit(name) => write!(f, "invalid limit: {name}"),
@@ -67,10 +72,11 @@ pub(crate) struct Common {
     pub(crate) macs: Option<Vec<String>>,
     pub(crate) public_keys: Option<Vec<String>>,
     pub(crate) report_ignore: bool,
+    pub(crate) peer_opens: PeerOpens,
 }
 
 impl Common {
-    pub(crate) fn new(provider: CryptoProvider, limits: Limits) -> Self {
+    pub(crate) fn new(provider: CryptoProvider, limits: Limits, peer_opens: PeerOpens) -> Self {
         Self {
             provider,
             limits,
@@ -82,18 +88,24 @@ impl Common {
             macs: None,
             public_keys: None,
             report_ignore: false,
+            peer_opens,
         }
     }
 
     pub(crate) fn identification(&self) -> Result<Identification, ConfigError> {
-        Ok(Identification::new(&self.software, self.comment.as_deref())?)
+        Ok(Identification::new(
+            &self.software,
+            self.comment.as_deref(),
+        )?)
     }
 
     pub(crate) fn offer(&self) -> Result<Offer, ConfigError> {
         let provider = &self.provider;
         let offer = Offer {
             kex: pick(&provider.kex, self.kex.as_deref(), |a| a.name())?,
-            host_keys: pick(&provider.signatures, self.host_keys.as_deref(), |a| a.name())?,
+            host_keys: pick(&provider.signatures, self.host_keys.as_deref(), |a| {
+                a.name()
+            })?,
             ciphers: pick(&provider.ciphers, self.ciphers.as_deref(), |a| a.name())?,
             macs: pick(&provider.macs, self.macs.as_deref(), |a| a.name())?,
             compression: provider.compression.to_vec(),
@@ -121,7 +133,11 @@ impl Common {
     pub(crate) fn user_signatures(
         &self,
     ) -> Result<Vec<&'static dyn SignatureAlgorithm>, ConfigError> {
-        pick(&self.provider.signatures, self.public_keys.as_deref(), |a| a.name())
+        pick(
+            &self.provider.signatures,
+            self.public_keys.as_deref(),
+            |a| a.name(),
+        )
     }
 
     pub(crate) fn check_limits(&self) -> Result<(), ConfigError> {
@@ -131,9 +147,15 @@ impl Common {
             (limits.rekey_packets == 0, "rekey_packets"),
             (limits.deferred_messages == 0, "deferred_messages"),
             (limits.deferred_bytes == 0, "deferred_bytes"),
-            (limits.max_packet_size == 0 || limits.max_packet_size > 256 << 10, "max_packet_size"),
+            (
+                limits.max_packet_size == 0 || limits.max_packet_size > 256 << 10,
+                "max_packet_size",
+            ),
             (limits.window_size < limits.max_packet_size, "window_size"),
-            (limits.max_window_size < limits.window_size, "max_window_size"),
+            (
+                limits.max_window_size < limits.window_size,
+                "max_window_size",
+            ),
             (limits.channel_send_buffer == 0, "channel_send_buffer"),
         ];
         match invalid.into_iter().find(|(invalid, _)| *invalid) {
@@ -149,7 +171,9 @@ fn pick<A: Copy>(
     names: Option<&[String]>,
     name_of: impl Fn(&A) -> &'static str,
 ) -> Result<Vec<A>, ConfigError> {
-    let Some(names) = names else { return Ok(all.to_vec()) };
+    let Some(names) = names else {
+        return Ok(all.to_vec());
+    };
     let mut picked: Vec<A> = Vec::with_capacity(names.len());
     for name in names {
         let algorithm = all
@@ -217,6 +241,13 @@ macro_rules! common_setters {
             names: impl IntoIterator<Item = N>,
         ) -> Self {
             self.common.public_keys = Some(names.into_iter().map(Into::into).collect());
+            self
+        }
+
+        /// The kinds of channel that the peer may open; those of other kinds are refused without
+        /// an event. Default: none on a client, all on a server.
+        pub fn peer_channels(mut self, kinds: crate::mux::PeerOpens) -> Self {
+            self.common.peer_opens = kinds;
             self
         }
 

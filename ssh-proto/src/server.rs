@@ -17,6 +17,7 @@ use crate::engine::token::{AuthRequest, Desk, HostKeyCheck, KeyQuery, Ticket};
 use crate::engine::{Core, Settings};
 use crate::error::{ApiMisuse, Error};
 use crate::limits::Limits;
+use crate::mux::PeerOpens;
 use crate::role::Role;
 use crate::time::Instant;
 use crate::transport::kex::SessionId;
@@ -39,7 +40,7 @@ impl ServerConfig {
     /// Begins with everything that the provider has, in its order of preference, and no host key.
     pub fn builder(provider: CryptoProvider) -> ServerConfigBuilder {
         ServerConfigBuilder {
-            common: Common::new(provider, Limits::default()),
+            common: Common::new(provider, Limits::default(), PeerOpens::ALL),
             host_keys: Vec::new(),
             methods: MethodSet::default(),
             banner: None,
@@ -68,7 +69,8 @@ impl ServerConfigBuilder {
     /// Adds a host key; of each type there is one, and a later one replaces an earlier.
     pub fn host_key(mut self, key: HostKey) -> Self {
         let key_type = key.public_key().key_type();
-        self.host_keys.retain(|earlier| earlier.public_key().key_type() != key_type);
+        self.host_keys
+            .retain(|earlier| earlier.public_key().key_type() != key_type);
         self.host_keys.push(key);
         self
     }
@@ -105,16 +107,20 @@ impl ServerConfigBuilder {
         for key in &self.host_keys {
             let key_type = key.public_key().key_type();
             let fits = |name: &&'static str| {
-                provider.signature(name).is_some_and(|a| a.key_type() == key_type)
+                provider
+                    .signature(name)
+                    .is_some_and(|a| a.key_type() == key_type)
             };
             if !key.algorithms().iter().any(fits) {
                 return Err(ConfigError::UnsupportedHostKey(key.public_key().clone()));
             }
         }
         let mut offer = common.offer()?;
-        offer
-            .host_keys
-            .retain(|a| self.host_keys.iter().any(|key| key.algorithms().contains(&a.name())));
+        offer.host_keys.retain(|a| {
+            self.host_keys
+                .iter()
+                .any(|key| key.algorithms().contains(&a.name()))
+        });
         if offer.host_keys.is_empty() {
             return Err(ConfigError::NoAlgorithms("host key algorithms"));
         }
@@ -134,9 +140,13 @@ impl ServerConfigBuilder {
             transport,
             signatures,
             report_ignore: common.report_ignore,
+            peer_opens: common.peer_opens,
             limits: common.limits,
         });
-        let auth = Arc::new(AuthPolicy { methods: self.methods, banner: self.banner });
+        let auth = Arc::new(AuthPolicy {
+            methods: self.methods,
+            banner: self.banner,
+        });
         Ok(Arc::new(ServerConfig { settings, auth }))
     }
 }
@@ -190,7 +200,10 @@ impl ServerConnection {
         random: Box<dyn SecureRandom>,
         now: Instant,
     ) -> Result<Self, Error> {
-        let side = ServerSide { policy: Arc::clone(&config.auth), auth: None };
+        let side = ServerSide {
+            policy: Arc::clone(&config.auth),
+            auth: None,
+        };
         let core = Core::new(Arc::clone(&config.settings), side, random, now)?;
         Ok(Self { core })
     }
@@ -200,10 +213,11 @@ impl ServerConnection {
     /// # Errors
     /// What is wrong with the token.
     pub fn answer_key_query(&mut self, query: KeyQuery, usable: bool) -> Result<(), ApiMisuse> {
-        self.core.answer_auth(query.ticket, Pause::KeyQuery, |side, _, outbox| {
-            side.auth()?.answer_query(usable, outbox)?;
-            Ok(AuthProgress::Continues)
-        })
+        self.core
+            .answer_auth(query.ticket, Pause::KeyQuery, |side, _, outbox| {
+                side.auth()?.answer_query(usable, outbox)?;
+                Ok(AuthProgress::Continues)
+            })
     }
 
     /// Authenticates the user of the request. `Authenticated` follows.
@@ -211,9 +225,10 @@ impl ServerConnection {
     /// # Errors
     /// What is wrong with the token.
     pub fn accept_auth(&mut self, request: AuthRequest) -> Result<(), ApiMisuse> {
-        self.core.answer_auth(request.ticket, Pause::AuthRequest, |side, _, outbox| {
-            Ok(AuthProgress::Authenticated(side.auth()?.accept(outbox)?))
-        })
+        self.core
+            .answer_auth(request.ticket, Pause::AuthRequest, |side, _, outbox| {
+                Ok(AuthProgress::Authenticated(side.auth()?.accept(outbox)?))
+            })
     }
 
     /// Accepts the request as one step of several; `remaining` says what may follow.
@@ -225,10 +240,11 @@ impl ServerConnection {
         request: AuthRequest,
         remaining: MethodSet,
     ) -> Result<(), ApiMisuse> {
-        self.core.answer_auth(request.ticket, Pause::AuthRequest, |side, _, outbox| {
-            side.auth()?.accept_partial(remaining, outbox)?;
-            Ok(AuthProgress::Continues)
-        })
+        self.core
+            .answer_auth(request.ticket, Pause::AuthRequest, |side, _, outbox| {
+                side.auth()?.accept_partial(remaining, outbox)?;
+                Ok(AuthProgress::Continues)
+            })
     }
 
     /// Refuses the request. `methods` that can continue, where they are not those of the config.
@@ -240,10 +256,11 @@ impl ServerConnection {
         request: AuthRequest,
         methods: Option<MethodSet>,
     ) -> Result<(), ApiMisuse> {
-        self.core.answer_auth(request.ticket, Pause::AuthRequest, |side, _, outbox| {
-            side.auth()?.reject(methods, outbox)?;
-            Ok(AuthProgress::Continues)
-        })
+        self.core
+            .answer_auth(request.ticket, Pause::AuthRequest, |side, _, outbox| {
+                side.auth()?.reject(methods, outbox)?;
+                Ok(AuthProgress::Continues)
+            })
     }
 
     /// Answers a password with the demand to change it (RFC 4252 section 8).
@@ -257,16 +274,17 @@ impl ServerConnection {
         prompt: &str,
     ) -> Result<(), ApiMisuse> {
         let mut answered = Ok(());
-        self.core.answer_auth(request.ticket, Pause::AuthRequest, |side, _, outbox| {
-            match side.auth()?.request_password_change(prompt, outbox) {
-                Err(Error::ApiMisuse(misuse)) => {
-                    answered = Err(misuse);
-                    side.auth()?.reject(None, outbox)?;
+        self.core
+            .answer_auth(request.ticket, Pause::AuthRequest, |side, _, outbox| {
+                match side.auth()?.request_password_change(prompt, outbox) {
+                    Err(Error::ApiMisuse(misuse)) => {
+                        answered = Err(misuse);
+                        side.auth()?.reject(None, outbox)?;
+                    }
+                    other => other?,
                 }
-                other => other?,
-            }
-            Ok(AuthProgress::Continues)
-        })?;
+                Ok(AuthProgress::Continues)
+            })?;
         answered
     }
 
@@ -280,7 +298,10 @@ impl ServerConnection {
             return Err(ApiMisuse::WrongAnswer);
         }
         let (side, outbox) = self.core.side_mut();
-        side.auth.as_mut().ok_or(ApiMisuse::WrongAnswer)?.banner(text, outbox)
+        side.auth
+            .as_mut()
+            .ok_or(ApiMisuse::WrongAnswer)?
+            .banner(text, outbox)
     }
 }
 
@@ -293,7 +314,9 @@ pub struct ServerSide {
 
 impl ServerSide {
     fn auth(&mut self) -> Result<&mut Server, Error> {
-        self.auth.as_mut().ok_or(Error::Internal("authentication before the first keys"))
+        self.auth
+            .as_mut()
+            .ok_or(Error::Internal("authentication before the first keys"))
     }
 }
 
@@ -334,14 +357,27 @@ impl Side for ServerSide {
         }
         Ok(match ask {
             None => AuthProgress::Continues,
-            Some(ServerAsk::KeyQuery { user, algorithm, key }) => {
+            Some(ServerAsk::KeyQuery {
+                user,
+                algorithm,
+                key,
+            }) => {
                 let (ticket, stub) = Ticket::new(desk);
-                let query = KeyQuery { ticket, user, algorithm, key };
+                let query = KeyQuery {
+                    ticket,
+                    user,
+                    algorithm,
+                    key,
+                };
                 AuthProgress::Ask(Pause::KeyQuery, stub, ServerEvent::KeyQuery(query))
             }
             Some(ServerAsk::Request { user, method }) => {
                 let (ticket, stub) = Ticket::new(desk);
-                let request = AuthRequest { ticket, user, method };
+                let request = AuthRequest {
+                    ticket,
+                    user,
+                    method,
+                };
                 AuthProgress::Ask(Pause::AuthRequest, stub, ServerEvent::Auth(request))
             }
         })

@@ -10,7 +10,6 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::signed::signed_data;
-use super::text::Escaped;
 use super::{
     Authenticated, Banner, Password, SSH_CONNECTION, SSH_USERAUTH, decode, find_algorithm,
     number_of, unexpected,
@@ -18,6 +17,7 @@ use super::{
 use crate::crypto::{PublicKey, Signature, SignatureAlgorithm, SigningKey};
 use crate::error::{ApiMisuse, CryptoError, Error, Limit, PeerMisbehaved};
 use crate::limits::{Limits, MAX_PASSWORD, MAX_PEER_TEXT};
+use crate::text::Escaped;
 use crate::wire::auth::{
     AuthMethod as WireMethod, PasswordAuth, PublicKeyAuth, UserauthBanner, UserauthFailure,
     UserauthPasswdChangereq, UserauthPkOk, UserauthRequest, UserauthSuccess,

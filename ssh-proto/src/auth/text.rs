@@ -3,9 +3,10 @@
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt::{self, Write};
+use core::fmt;
 
 use crate::limits::MAX_NAME;
+use crate::text::Escaped;
 use crate::wire::auth::UserauthBanner;
 
 /// A banner of the server (RFC 4252 section 5.4).
@@ -44,35 +45,6 @@ impl Banner {
     pub fn language(&self) -> &str {
         &self.language
     }
-}
-
-/// Shows peer text: line feeds and tabs stay, other controls and bidirectional overrides are escaped.
-pub(super) struct Escaped<'a>(pub(super) &'a [u8]);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.utf8_chunks() {
-            let mut chars = chunk.valid().chars().peekable();
-            while let Some(c) = chars.next() {
-                match c {
-                    '\n' | '\t' => f.write_char(c)?,
-                    '\r' if chars.peek() == Some(&'\n') => {}
-                    c if c.is_control() || steers_direction(c) => {
-                        write!(f, "{}", c.escape_unicode())?;
-                    }
-                    c => f.write_char(c)?,
-                }
-            }
-            if !chunk.invalid().is_empty() {
-                f.write_char(char::REPLACEMENT_CHARACTER)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-const fn steers_direction(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::mux::{
     ChannelError, ChannelId, ChannelKind, ChannelRequest, Chunk, DataStream, GlobalRequest, Mux,
     MuxEvent, OpenFailure, RequestId,
 };
+use crate::text::PeerText;
 use crate::wire::extension::Ping;
 use crate::wire::outbox::Outbox;
 use crate::wire::transport::{Debug, Ignore};
@@ -28,7 +29,10 @@ impl<S: Side> Core<S> {
     /// As [`Self::open_mux`], for calls that queue something: refused while the queue is full.
     fn queueing_mux(&mut self) -> Result<(&mut Mux, &mut Outbox), ChannelError> {
         let limits = &self.settings.limits;
-        if self.outbox.is_full(limits.deferred_messages, limits.deferred_bytes) {
+        if self
+            .outbox
+            .is_full(limits.deferred_messages, limits.deferred_bytes)
+        {
             return Err(ChannelError::Blocked);
         }
         self.open_mux()
@@ -60,11 +64,17 @@ impl<S: Side> Core<S> {
 
     /// What was received before the end can be read after it.
     pub(crate) fn read(&mut self, channel: ChannelId) -> Result<Option<Chunk>, ChannelError> {
-        self.mux.as_mut().ok_or(ChannelError::NotOpen)?.read(channel)
+        self.mux
+            .as_mut()
+            .ok_or(ChannelError::NotOpen)?
+            .read(channel)
     }
 
     pub(crate) fn readable_bytes(&self, channel: ChannelId) -> Result<usize, ChannelError> {
-        self.mux.as_ref().ok_or(ChannelError::NotOpen)?.readable_bytes(channel)
+        self.mux
+            .as_ref()
+            .ok_or(ChannelError::NotOpen)?
+            .readable_bytes(channel)
     }
 
     pub(crate) fn write(
@@ -113,13 +123,24 @@ impl<S: Side> Core<S> {
         Ok(())
     }
 
-    pub(crate) fn send_debug(&mut self, always_display: bool, text: &str) -> Result<(), ChannelError> {
+    pub(crate) fn send_debug(
+        &mut self,
+        always_display: bool,
+        text: &str,
+    ) -> Result<(), ChannelError> {
         let message = short(text.as_bytes())?;
-        self.queueing_outbox()?.push(&Debug { always_display, message, language: b"" });
+        self.queueing_outbox()?.push(&Debug {
+            always_display,
+            message,
+            language: b"",
+        });
         Ok(())
     }
 
     pub(crate) fn ping(&mut self, data: &[u8]) -> Result<(), ChannelError> {
+        if !self.peer_answers_pings {
+            return Err(ChannelError::WrongRole);
+        }
         let data = short(data)?;
         self.queueing_outbox()?.push(&Ping { data });
         Ok(())
@@ -129,7 +150,10 @@ impl<S: Side> Core<S> {
 
     fn redeem(&mut self, ticket: Ticket) -> Result<(), ApiMisuse> {
         let stub = ticket.redeem(&self.desk)?;
-        let at = self.questions.iter().position(|(_, open)| open.is_of(&stub));
+        let at = self
+            .questions
+            .iter()
+            .position(|(_, open)| open.is_of(&stub));
         self.questions.swap_remove(at.ok_or(ApiMisuse::StaleToken)?);
         Ok(())
     }
@@ -147,7 +171,10 @@ impl<S: Side> Core<S> {
         })
     }
 
-    pub(crate) fn accept_channel(&mut self, token: IncomingChannel) -> Result<ChannelId, ApiMisuse> {
+    pub(crate) fn accept_channel(
+        &mut self,
+        token: IncomingChannel,
+    ) -> Result<ChannelId, ApiMisuse> {
         let id = token.id;
         self.answer_on_mux(token.ticket, |mux, outbox| mux.accept_open(id, outbox))?;
         Ok(id)
@@ -170,9 +197,16 @@ impl<S: Side> Core<S> {
         token: IncomingRequest,
         success: bool,
     ) -> Result<(), ApiMisuse> {
-        let IncomingRequest { ticket, channel, key, .. } = token;
+        let IncomingRequest {
+            ticket,
+            channel,
+            key,
+            ..
+        } = token;
         let Some(ticket) = ticket else { return Ok(()) };
-        self.answer_on_mux(ticket, |mux, outbox| mux.answer_request(channel, key, success, outbox))
+        self.answer_on_mux(ticket, |mux, outbox| {
+            mux.answer_request(channel, key, success, outbox)
+        })
     }
 
     pub(crate) fn answer_global_request(
@@ -232,32 +266,74 @@ impl<S: Side> Core<S> {
                 Event::ChannelOpen(IncomingChannel { ticket, id, kind })
             }
             MuxEvent::Opened { id } => Event::ChannelOpened(id),
-            MuxEvent::OpenFailed { id, reason, description } => {
-                Event::ChannelOpenFailed { channel: id, reason, description }
+            MuxEvent::OpenFailed {
+                id,
+                reason,
+                description,
+            } => {
+                let description = PeerText::new(description.as_bytes());
+                Event::ChannelOpenFailed {
+                    channel: id,
+                    reason,
+                    description,
+                }
             }
-            MuxEvent::Request { id, key, request, want_reply } => {
+            MuxEvent::Request {
+                id,
+                key,
+                request,
+                want_reply,
+            } => {
                 let ticket = want_reply.then(|| self.question(Question::Request(id, key)));
-                Event::Request(IncomingRequest { ticket, channel: id, key, request })
+                Event::Request(IncomingRequest {
+                    ticket,
+                    channel: id,
+                    key,
+                    request,
+                })
             }
-            MuxEvent::RequestReply { id, request, success } => {
-                Event::RequestReply { channel: id, request, success }
-            }
+            MuxEvent::RequestReply {
+                id,
+                request,
+                success,
+            } => Event::RequestReply {
+                channel: id,
+                request,
+                success,
+            },
             MuxEvent::Readable { id } => Event::Readable(id),
             MuxEvent::Writable { id } => Event::Writable(id),
             MuxEvent::Eof { id } => Event::Eof(id),
-            MuxEvent::ExitStatus { id, code } => Event::ExitStatus { channel: id, status: code },
-            MuxEvent::ExitSignal { id, signal } => Event::ExitSignal { channel: id, signal },
+            MuxEvent::ExitStatus { id, code } => Event::ExitStatus {
+                channel: id,
+                status: code,
+            },
+            MuxEvent::ExitSignal { id, signal } => Event::ExitSignal {
+                channel: id,
+                signal,
+            },
             MuxEvent::Closed { id } => Event::ChannelClosed(id),
-            MuxEvent::GlobalRequest { key, request, want_reply } => {
+            MuxEvent::GlobalRequest {
+                key,
+                request,
+                want_reply,
+            } => {
                 let ticket = want_reply.then(|| self.question(Question::Global(key)));
-                Event::GlobalRequest(IncomingGlobalRequest { ticket, key, request })
+                Event::GlobalRequest(IncomingGlobalRequest {
+                    ticket,
+                    key,
+                    request,
+                })
             }
             MuxEvent::GlobalReply { request, result } => {
                 if self.keepalives.front() == Some(&request) {
                     self.keepalives.pop_front();
                     return None;
                 }
-                Event::GlobalReply { request, result: result.map_err(|()| RequestRefused) }
+                Event::GlobalReply {
+                    request,
+                    result: result.map_err(|()| RequestRefused),
+                }
             }
         })
     }

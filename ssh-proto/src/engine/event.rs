@@ -138,6 +138,9 @@ pub struct PeerExtensions {
 impl PeerExtensions {
     /// The value of the extension of this name.
     pub fn value(&self, name: &str) -> Option<&[u8]> {
-        self.extensions.iter().find(|(n, _)| n == name.as_bytes()).map(|(_, value)| &value[..])
+        self.extensions
+            .iter()
+            .find(|(n, _)| n == name.as_bytes())
+            .map(|(_, value)| &value[..])
     }
 }

@@ -25,7 +25,7 @@ use crate::auth::Authenticated;
 use crate::crypto::{SecureRandom, Signature, SignatureAlgorithm};
 use crate::error::{ApiMisuse, DisconnectReason, Error, Limit};
 use crate::limits::Limits;
-use crate::mux::{ChannelId, Mux, RequestId, RequestKey};
+use crate::mux::{ChannelId, Mux, PeerOpens, RequestId, RequestKey};
 use crate::time::{Instant, Timer, TimerTable};
 use crate::transport::ident::Identification;
 use crate::transport::kex::SessionId;
@@ -33,13 +33,15 @@ use crate::transport::{Transport, TransportConfig};
 use crate::wire::outbox::Outbox;
 
 /// What the engine needs of a config, shared by all connections made from it.
-pub(crate) struct Settings {
+pub struct Settings {
     pub(crate) transport: Arc<TransportConfig>,
     pub(crate) limits: Limits,
     /// For user keys.
     pub(crate) signatures: Vec<&'static dyn SignatureAlgorithm>,
     /// Whether `IGNORE` messages become events.
     pub(crate) report_ignore: bool,
+    /// The channels that the peer may ask the application to open.
+    pub(crate) peer_opens: PeerOpens,
 }
 
 /// One connection, whose role-specific half is `S`.
@@ -64,6 +66,7 @@ pub struct Core<S: Side> {
     keepalives: VecDeque<RequestId>,
     missed_keepalives: u32,
     ext_infos: u8,
+    peer_answers_pings: bool,
     /// Packets since the peer's first `NEWKEYS`.
     keyed_packets: u64,
     authenticated: Option<Authenticated>,
@@ -92,8 +95,12 @@ impl<S: Side> Core<S> {
         random: Box<dyn SecureRandom>,
         now: Instant,
     ) -> Result<Self, Error> {
-        let transport =
-            Transport::new(S::ROLE, Arc::clone(&settings.transport), &settings.limits, random)?;
+        let transport = Transport::new(
+            S::ROLE,
+            Arc::clone(&settings.transport),
+            &settings.limits,
+            random,
+        )?;
         let mut timers = TimerTable::default();
         timers.start(Timer::LoginGrace, now, settings.limits.login_grace);
         timers.start(Timer::Kex, now, settings.limits.kex_timeout);
@@ -115,6 +122,7 @@ impl<S: Side> Core<S> {
             keepalives: VecDeque::new(),
             missed_keepalives: 0,
             ext_infos: 0,
+            peer_answers_pings: false,
             keyed_packets: 0,
             authenticated: None,
         })
@@ -214,7 +222,9 @@ impl<S: Side> Core<S> {
         let limits = &self.settings.limits;
         self.pause.is_none()
             && !self.side.has_withheld_failure()
-            && !self.outbox.is_full(limits.deferred_messages, limits.deferred_bytes)
+            && !self
+                .outbox
+                .is_full(limits.deferred_messages, limits.deferred_bytes)
     }
 
     pub(crate) fn wants_read(&self) -> bool {
@@ -254,7 +264,8 @@ impl<S: Side> Core<S> {
     fn watch_kex(&mut self) {
         let waits_for_us = matches!(self.pause, Some((Pause::HostKey | Pause::HostSign, _)));
         if self.transport.kex.is_active() && !waits_for_us {
-            self.timers.start(Timer::Kex, self.now, self.settings.limits.kex_timeout);
+            self.timers
+                .start(Timer::Kex, self.now, self.settings.limits.kex_timeout);
         } else {
             self.timers.stop(Timer::Kex);
         }
@@ -294,7 +305,9 @@ impl<S: Side> Core<S> {
 
     /// Ends the connection because of an error.
     fn fail(&mut self, error: Error) {
-        let goodbye = error.disconnect_reason().map(|reason| (reason, error.disconnect_text()));
+        let goodbye = error
+            .disconnect_reason()
+            .map(|reason| (reason, error.disconnect_text()));
         self.outbox.clear();
         self.transport.clear();
         self.end(Disconnected::Error(error), goodbye);
@@ -305,9 +318,7 @@ impl<S: Side> Core<S> {
             return;
         }
         self.life = match goodbye.filter(|_| self.transport.can_say_goodbye()) {
-            Some((reason, text)) => {
-                Life::Ending(reason, text, bytes::Bytes::new())
-            }
+            Some((reason, text)) => Life::Ending(reason, text, bytes::Bytes::new()),
             None => Life::Closed,
         };
         self.wind_down(cause);
@@ -341,7 +352,11 @@ impl<S: Side> Core<S> {
     fn ask(&mut self, pause: Pause, stub: Stub, event: S::Event) {
         self.pause = Some((pause, stub));
         self.events.push_back(event);
-        self.timers.start(Timer::Decision, self.now, self.settings.limits.decision_timeout);
+        self.timers.start(
+            Timer::Decision,
+            self.now,
+            self.settings.limits.decision_timeout,
+        );
         self.watch_kex();
     }
 
@@ -388,7 +403,11 @@ impl<S: Side> Core<S> {
     }
 
     /// The application's verdict on the host key.
-    pub(crate) fn host_key_verdict(&mut self, ticket: Ticket, accepted: bool) -> Result<(), ApiMisuse> {
+    pub(crate) fn host_key_verdict(
+        &mut self,
+        ticket: Ticket,
+        accepted: bool,
+    ) -> Result<(), ApiMisuse> {
         self.answer(ticket, Pause::HostKey)?;
         if !accepted {
             self.fail(Error::HostKeyRejected);
@@ -404,7 +423,12 @@ impl<S: Side> Core<S> {
         request: SignRequest,
         signature: &Signature,
     ) -> Result<(), ApiMisuse> {
-        let SignRequest { ticket, key, algorithm, message } = request;
+        let SignRequest {
+            ticket,
+            key,
+            algorithm,
+            message,
+        } = request;
         let pause = self.signing_pause();
         self.answer(ticket, pause)?;
         let outcome = match pause {
@@ -421,7 +445,12 @@ impl<S: Side> Core<S> {
         if outcome.is_err() {
             // The question stays open: it is raised anew.
             let (ticket, stub) = Ticket::new(&self.desk);
-            let event = Event::Sign(SignRequest { ticket, key, algorithm, message });
+            let event = Event::Sign(SignRequest {
+                ticket,
+                key,
+                algorithm,
+                message,
+            });
             self.ask(pause, stub, event.into());
         }
         self.watch_kex();

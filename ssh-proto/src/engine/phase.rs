@@ -44,7 +44,12 @@ pub(crate) struct Situation {
 
 /// The verdict on a message with this number.
 pub(crate) fn admit(situation: Situation, number: u8) -> Verdict {
-    let Situation { phase, stage, strict, .. } = situation;
+    let Situation {
+        phase,
+        stage,
+        strict,
+        ..
+    } = situation;
     match (phase, stage) {
         _ if number == 0 => Verdict::Fatal,
         // Nothing is parsed while a question of key exchange is open.

@@ -33,10 +33,13 @@ impl<S: Side> Core<S> {
     /// One step of parsing; false if more input is needed.
     pub(super) fn parse(&mut self) -> Result<bool, Error> {
         if let Some(identification) = self.transport.read_identification()? {
-            self.events.push_back(Event::Identified(identification).into());
+            self.events
+                .push_back(Event::Identified(identification).into());
             return Ok(true);
         }
-        let Some(packet) = self.transport.next_packet()? else { return Ok(false) };
+        let Some(packet) = self.transport.next_packet()? else {
+            return Ok(false);
+        };
         self.heard_from_peer();
         let number = packet.number();
         let situation = Situation {
@@ -70,12 +73,23 @@ impl<S: Side> Core<S> {
             }
             number::UNIMPLEMENTED => {
                 let Unimplemented { sequence } = decode(&packet.payload)?;
-                self.events.push_back(Event::Unimplemented { sequence }.into());
+                self.events
+                    .push_back(Event::Unimplemented { sequence }.into());
             }
             number::DEBUG => {
-                let Debug { always_display, message, .. } = decode(&packet.payload)?;
+                let Debug {
+                    always_display,
+                    message,
+                    ..
+                } = decode(&packet.payload)?;
                 let message = PeerText::new(message);
-                self.events.push_back(Event::Debug { always_display, message }.into());
+                self.events.push_back(
+                    Event::Debug {
+                        always_display,
+                        message,
+                    }
+                    .into(),
+                );
             }
             number::EXT_INFO => self.ext_info(&packet)?,
             number::SERVICE_REQUEST | number::SERVICE_ACCEPT | 50..=79 => {
@@ -86,8 +100,9 @@ impl<S: Side> Core<S> {
                     self.timers.stop(Timer::AuthFailureDelay);
                     self.timers.start(Timer::AuthFailureDelay, self.now, delay);
                 }
-                let progress =
-                    self.side.handle_auth(&packet.payload, &self.desk, &mut self.outbox);
+                let progress = self
+                    .side
+                    .handle_auth(&packet.payload, &self.desk, &mut self.outbox);
                 if progress.is_ok() && self.phase == Phase::Service {
                     self.phase = Phase::Auth;
                 }
@@ -114,7 +129,11 @@ impl<S: Side> Core<S> {
                 let data = Bytes::copy_from_slice(data);
                 self.events.push_back(Event::Pong(data).into());
             }
-            _ => return Err(Error::Internal("the phase table admitted a number without a home")),
+            _ => {
+                return Err(Error::Internal(
+                    "the phase table admitted a number without a home",
+                ));
+            }
         }
         Ok(())
     }
@@ -128,15 +147,19 @@ impl<S: Side> Core<S> {
         let mut reader = Reader::new(payload.get(1..).unwrap_or_default());
         let reason = DisconnectReason(reader.u32().unwrap_or_default());
         let description = PeerText::new(reader.string().unwrap_or_default());
-        self.end(Disconnected::ByPeer { reason, description }, None);
+        self.end(
+            Disconnected::ByPeer {
+                reason,
+                description,
+            },
+            None,
+        );
     }
 
     /// RFC 8308 section 2.4. Late or surplus ones are answered as unknown.
     fn ext_info(&mut self, packet: &Packet) -> Result<(), Error> {
         let in_place = match S::ROLE {
-            Role::Server => {
-                self.keyed_packets == 0 && self.ext_infos < MAX_EXT_INFO_FROM_CLIENT
-            }
+            Role::Server => self.keyed_packets == 0 && self.ext_infos < MAX_EXT_INFO_FROM_CLIENT,
             Role::Client => self.ext_infos < MAX_EXT_INFO_FROM_SERVER,
         };
         if !in_place {
@@ -147,6 +170,7 @@ impl<S: Side> Core<S> {
         let mut info: ExtInfo<'_> = decode(&packet.payload)?;
         info.extensions.retain(|(_, value)| !value.contains(&0));
         if S::ROLE == Role::Client {
+            self.peer_answers_pings |= info.value(b"ping@openssh.com").is_some();
             if let Some(names) = info.value(b"server-sig-algs") {
                 self.side.server_sig_algs(names);
             }
@@ -156,21 +180,40 @@ impl<S: Side> Core<S> {
             .into_iter()
             .map(|(name, value)| (Bytes::copy_from_slice(name), Bytes::copy_from_slice(value)))
             .collect();
-        self.events.push_back(Event::ExtInfo(PeerExtensions { extensions }).into());
+        self.events
+            .push_back(Event::ExtInfo(PeerExtensions { extensions }).into());
         Ok(())
     }
 
     fn key_exchange(&mut self, packet: &Packet) -> Result<(), Error> {
         match self.transport.handle_kex(packet, self.now)? {
             KexProgress::Continues => {}
-            KexProgress::Ask(KexAsk::HostKey { key, algorithm, previous }) => {
+            KexProgress::Ask(KexAsk::HostKey {
+                key,
+                algorithm,
+                previous,
+            }) => {
                 let (ticket, stub) = Ticket::new(&self.desk);
-                let event = S::host_key(HostKeyCheck { ticket, key, algorithm, previous })?;
+                let event = S::host_key(HostKeyCheck {
+                    ticket,
+                    key,
+                    algorithm,
+                    previous,
+                })?;
                 self.ask(Pause::HostKey, stub, event);
             }
-            KexProgress::Ask(KexAsk::Sign { key, algorithm, message }) => {
+            KexProgress::Ask(KexAsk::Sign {
+                key,
+                algorithm,
+                message,
+            }) => {
                 let (ticket, stub) = Ticket::new(&self.desk);
-                let event = Event::Sign(SignRequest { ticket, key, algorithm, message });
+                let event = Event::Sign(SignRequest {
+                    ticket,
+                    key,
+                    algorithm,
+                    message,
+                });
                 self.ask(Pause::HostSign, stub, event.into());
             }
             KexProgress::Done(negotiated) => self.keys_changed(*negotiated),
@@ -183,15 +226,13 @@ impl<S: Side> Core<S> {
         if self.phase == Phase::FirstKex {
             self.phase = Phase::Service;
             self.keyed_packets = 0;
-            self.side.keys_established(
-                &negotiated.session_id,
-                &self.settings,
-                &mut self.outbox,
-            );
+            self.side
+                .keys_established(&negotiated.session_id, &self.settings, &mut self.outbox);
         }
         self.timers.stop(Timer::RekeyAge);
         if self.phase == Phase::Connection {
-            self.timers.start(Timer::RekeyAge, self.now, self.settings.limits.rekey_age);
+            self.timers
+                .start(Timer::RekeyAge, self.now, self.settings.limits.rekey_age);
         }
         self.events.push_back(Event::KeysChanged(negotiated).into());
     }
@@ -213,13 +254,18 @@ impl<S: Side> Core<S> {
     fn begin_connection(&mut self, proof: Authenticated) {
         let limits = &self.settings.limits;
         self.phase = Phase::Connection;
-        self.mux = Some(Box::new(Mux::new(S::ROLE, &proof, limits)));
+        let mut mux = Mux::new(S::ROLE, &proof, limits);
+        mux.allow_open(self.settings.peer_opens);
+        self.mux = Some(Box::new(mux));
         self.transport.set_authenticated();
         self.timers.stop(Timer::LoginGrace);
         self.timers.stop(Timer::AuthFailureDelay);
-        self.timers.start(Timer::RekeyAge, self.now, limits.rekey_age);
-        self.timers.start(Timer::KeepAlive, self.now, limits.keepalive_interval);
-        self.timers.start(Timer::Idle, self.now, limits.idle_timeout);
+        self.timers
+            .start(Timer::RekeyAge, self.now, limits.rekey_age);
+        self.timers
+            .start(Timer::KeepAlive, self.now, limits.keepalive_interval);
+        self.timers
+            .start(Timer::Idle, self.now, limits.idle_timeout);
         self.authenticated = Some(proof.clone());
         self.events.push_back(Event::Authenticated(proof).into());
     }
@@ -227,15 +273,18 @@ impl<S: Side> Core<S> {
     /// Whatever arrives shows that the peer lives.
     fn heard_from_peer(&mut self) {
         self.missed_keepalives = 0;
-        if let (Some(after), true) =
-            (self.settings.limits.keepalive_interval, self.timers.is_set(Timer::KeepAlive))
-        {
+        if let (Some(after), true) = (
+            self.settings.limits.keepalive_interval,
+            self.timers.is_set(Timer::KeepAlive),
+        ) {
             self.timers.set(Timer::KeepAlive, self.now + after);
         }
     }
 }
 
 fn decode<'a, M: Message<'a>>(payload: &'a [u8]) -> Result<M, Error> {
-    M::from_payload(payload)
-        .map_err(|error: DecodeError| Error::InvalidMessage { number: M::NUMBER, error })
+    M::from_payload(payload).map_err(|error: DecodeError| Error::InvalidMessage {
+        number: M::NUMBER,
+        error,
+    })
 }

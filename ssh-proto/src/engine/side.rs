@@ -38,7 +38,7 @@ pub enum AuthProgress<E> {
 }
 
 /// What came of it, or the end of the connection.
-pub type AuthResult<E> = Result<AuthProgress<E>, Error>;
+pub(crate) type AuthResult<E> = Result<AuthProgress<E>, Error>;
 
 /// The half of a connection that its role decides.
 pub trait Side: Sized {

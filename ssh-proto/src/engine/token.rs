@@ -14,7 +14,7 @@ use crate::mux::{ChannelId, ChannelKind, ChannelRequest, GlobalRequest, RequestK
 
 /// What a connection and its tokens share.
 #[derive(Debug, Default)]
-pub(crate) struct Desk {
+pub struct Desk {
     /// Tokens that were dropped without an answer and not yet settled.
     abandoned: AtomicUsize,
 }
@@ -29,7 +29,7 @@ impl Desk {
 
 /// The connection's end of a question.
 #[derive(Debug, Clone)]
-pub(crate) struct Stub(Arc<AtomicBool>);
+pub struct Stub(Arc<AtomicBool>);
 
 impl Stub {
     /// Whether the token was dropped without an answer.
@@ -53,7 +53,14 @@ pub(crate) struct Ticket {
 impl Ticket {
     pub(crate) fn new(desk: &Arc<Desk>) -> (Self, Stub) {
         let stub = Stub(Arc::new(AtomicBool::new(false)));
-        (Self { desk: Arc::clone(desk), stub: stub.clone(), answered: false }, stub)
+        (
+            Self {
+                desk: Arc::clone(desk),
+                stub: stub.clone(),
+                answered: false,
+            },
+            stub,
+        )
     }
 
     /// Marks the question as answered, if it is one of this connection.
@@ -131,7 +138,9 @@ impl AuthTurn {
 
     /// Whether this method can continue, as far as the server has said.
     pub fn can_continue(&self, method: &str) -> bool {
-        self.methods.as_ref().is_none_or(|methods| methods.iter().any(|name| name == method))
+        self.methods
+            .as_ref()
+            .is_none_or(|methods| methods.iter().any(|name| name == method))
     }
 }
 
@@ -296,4 +305,3 @@ impl IncomingGlobalRequest {
         self.ticket.is_some()
     }
 }
-

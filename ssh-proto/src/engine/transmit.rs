@@ -82,9 +82,20 @@ impl<S: Side> Core<S> {
         }
         if let Life::Ending(reason, text, owned) = &self.life {
             let (reason, text, owned) = (*reason, *text, owned.clone());
-            let description = if owned.is_empty() { text.as_bytes() } else { &owned[..] };
+            let description = if owned.is_empty() {
+                text.as_bytes()
+            } else {
+                &owned[..]
+            };
             self.life = Life::Closed;
-            self.transport.transmit(&Disconnect { reason, description, language: b"" }, out)?;
+            self.transport.transmit(
+                &Disconnect {
+                    reason,
+                    description,
+                    language: b"",
+                },
+                out,
+            )?;
         }
         Ok(false)
     }
@@ -98,7 +109,9 @@ impl<S: Side> Core<S> {
 
     /// One message pulled from the channels.
     fn transmit_channel(&mut self, out: &mut BytesMut) -> Result<bool, Error> {
-        let Some(mux) = &mut self.mux else { return Ok(false) };
+        let Some(mux) = &mut self.mux else {
+            return Ok(false);
+        };
         let transport = &mut self.transport;
         mux.poll_transmit(&mut |pulled| match pulled {
             Pulled::WindowAdjust(message) => transport.transmit(&message, out),
@@ -118,7 +131,8 @@ impl<S: Side> Core<S> {
             return;
         }
         self.missed_keepalives = self.missed_keepalives.saturating_add(1);
-        self.timers.start(Timer::KeepAlive, self.now, limits.keepalive_interval);
+        self.timers
+            .start(Timer::KeepAlive, self.now, limits.keepalive_interval);
         if let Some(mux) = &mut self.mux {
             // Where the outbox is full, what is in it will show that the peer lives.
             let request = GlobalRequest::Keepalive;
@@ -128,4 +142,3 @@ impl<S: Side> Core<S> {
         }
     }
 }
-

@@ -32,7 +32,9 @@ impl Identification {
         }
         let valid = !software.is_empty()
             && software.bytes().all(|byte| byte.is_ascii_graphic())
-            && line.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
+            && line
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() || byte == b' ')
             && line.len() <= MAX_IDENTIFICATION - 2;
         if !valid {
             return Err(ApiMisuse::InvalidText);
@@ -47,7 +49,11 @@ impl Identification {
 
     /// The software version: what stands between the second dash and the first space.
     pub fn software(&self) -> &[u8] {
-        let after = self.0.splitn(3, |byte| *byte == b'-').nth(2).unwrap_or_default();
+        let after = self
+            .0
+            .splitn(3, |byte| *byte == b'-')
+            .nth(2)
+            .unwrap_or_default();
         after.split(|byte| *byte == b' ').next().unwrap_or_default()
     }
 }
@@ -76,7 +82,12 @@ pub(crate) struct IdentReader {
 
 impl IdentReader {
     pub(crate) const fn new(peer: Role) -> Self {
-        Self { peer, lines: 0, skipped: 0, skipping: false }
+        Self {
+            peer,
+            lines: 0,
+            skipped: 0,
+            skipping: false,
+        }
     }
 
     /// Takes the identification from the front of `input`; `None` if it is not complete.
@@ -117,7 +128,9 @@ impl IdentReader {
 
     fn read_line(&self, input: &mut BytesMut) -> Result<Option<Identification>, Error> {
         let bad = Err(PeerMisbehaved::BadIdentification.into());
-        let window = input.get(..input.len().min(MAX_IDENTIFICATION)).unwrap_or_default();
+        let window = input
+            .get(..input.len().min(MAX_IDENTIFICATION))
+            .unwrap_or_default();
         let Some(end) = window.iter().position(|byte| *byte == b'\n') else {
             // A NUL or a bare CR will not become valid by waiting.
             let settled = window.strip_suffix(b"\r").unwrap_or(window);
@@ -131,11 +144,18 @@ impl IdentReader {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let version = match line {
             [b'S', b'S', b'H', b'-', b'2', b'.', b'0', b'-', rest @ ..] => rest,
-            [b'S', b'S', b'H', b'-', b'1', b'.', b'9', b'9', b'-', rest @ ..]
-                if self.peer == Role::Server =>
-            {
-                rest
-            }
+            [
+                b'S',
+                b'S',
+                b'H',
+                b'-',
+                b'1',
+                b'.',
+                b'9',
+                b'9',
+                b'-',
+                rest @ ..,
+            ] if self.peer == Role::Server => rest,
             _ => return bad,
         };
         if version.first().is_none_or(|byte| *byte == b' ')
@@ -165,7 +185,10 @@ mod tests {
         for byte in bytes {
             input.extend_from_slice(&[*byte]);
             piecewise = reader.read(&mut input);
-            assert!(input.len() <= MAX_IDENTIFICATION, "A1: more kept than one line");
+            assert!(
+                input.len() <= MAX_IDENTIFICATION,
+                "A1: more kept than one line"
+            );
             if !matches!(piecewise, Ok(None)) {
                 break;
             }
@@ -175,7 +198,9 @@ mod tests {
     }
 
     fn line(bytes: &[u8]) -> Option<Vec<u8>> {
-        read(Role::Server, bytes).unwrap().map(|ident| ident.as_bytes().to_vec())
+        read(Role::Server, bytes)
+            .unwrap()
+            .map(|ident| ident.as_bytes().to_vec())
     }
 
     #[test]
@@ -195,15 +220,25 @@ mod tests {
         }
         let limit = Err(Error::LimitExceeded(Limit::Identification));
         assert_eq!(read(Role::Server, &b"\n".repeat(1025)), limit);
-        assert_eq!(read(Role::Server, &vec![b'a'; MAX_PRE_IDENTIFICATION_BYTES + 1]), limit);
+        assert_eq!(
+            read(Role::Server, &vec![b'a'; MAX_PRE_IDENTIFICATION_BYTES + 1]),
+            limit
+        );
         let long = [[b'a'; 8193].as_slice(), b"\nSSH-2.0-x\n"].concat();
         assert_eq!(line(&long).unwrap(), b"SSH-2.0-x");
     }
 
     #[test]
     fn a3_a_client_may_send_nothing_before_its_identification() {
-        for text in [&b"GET / HTTP/1.1\r\n"[..], b"\x16\x03\x01\x02\x00", b"\r\n", b"\nSSH-2.0-x\n"] {
-            let error = Err(Error::PeerMisbehaved(PeerMisbehaved::TextBeforeIdentification));
+        for text in [
+            &b"GET / HTTP/1.1\r\n"[..],
+            b"\x16\x03\x01\x02\x00",
+            b"\r\n",
+            b"\nSSH-2.0-x\n",
+        ] {
+            let error = Err(Error::PeerMisbehaved(
+                PeerMisbehaved::TextBeforeIdentification,
+            ));
             assert_eq!(read(Role::Client, text), error);
         }
     }
@@ -214,7 +249,9 @@ mod tests {
         assert_eq!(read(Role::Client, b"SSH-2.0-a\0b\r\n"), bad);
         assert_eq!(read(Role::Client, b"SSH-2.0-a\rb\r\n"), bad);
         assert_eq!(read(Role::Client, b"SSH-2.0-a\r\r\n"), bad);
-        let odd = read(Role::Client, b"SSH-2.0-\x1b[31m\xff\r\n").unwrap().unwrap();
+        let odd = read(Role::Client, b"SSH-2.0-\x1b[31m\xff\r\n")
+            .unwrap()
+            .unwrap();
         assert_eq!(odd.as_bytes(), b"SSH-2.0-\x1b[31m\xff");
         assert_eq!(odd.to_string(), r"SSH-2.0-\x1b[31m\xff");
     }
@@ -222,13 +259,23 @@ mod tests {
     #[test]
     fn a5_only_version_two() {
         let bad = Err(Error::PeerMisbehaved(PeerMisbehaved::BadIdentification));
-        for text in ["SSH-1.5-x\n", "SSH-2.1-x\n", "SSH-2.0-\n", "SSH-2.0- x\n", "SSH-2.0\n"] {
+        for text in [
+            "SSH-1.5-x\n",
+            "SSH-2.1-x\n",
+            "SSH-2.0-\n",
+            "SSH-2.0- x\n",
+            "SSH-2.0\n",
+        ] {
             assert_eq!(read(Role::Client, text.as_bytes()), bad, "{text}");
             assert_eq!(read(Role::Server, text.as_bytes()), bad, "{text}");
         }
         assert_eq!(read(Role::Client, b"SSH-1.99-x\n"), bad);
         assert_eq!(line(b"SSH-1.99-x\n").unwrap(), b"SSH-1.99-x");
-        assert_eq!(line(b"ssh-2.0-x\n"), None, "a server's line like any other before the real one");
+        assert_eq!(
+            line(b"ssh-2.0-x\n"),
+            None,
+            "a server's line like any other before the real one"
+        );
     }
 
     #[test]
@@ -242,22 +289,40 @@ mod tests {
         assert_eq!(longest.len(), 255);
         assert_eq!(line(&longest).unwrap(), &longest[..253]);
         let longer = [b"SSH-2.0-".as_slice(), &[b'x'; 246], b"\r\n"].concat();
-        assert_eq!(read(Role::Server, &longer), Err(Error::LimitExceeded(Limit::Identification)));
+        assert_eq!(
+            read(Role::Server, &longer),
+            Err(Error::LimitExceeded(Limit::Identification))
+        );
     }
 
     #[test]
     fn a7_what_follows_stays_in_the_buffer() {
         let mut input = BytesMut::from(&b"SSH-2.0-x\r\n\0\0\0\x0c"[..]);
-        assert!(IdentReader::new(Role::Client).read(&mut input).unwrap().is_some());
+        assert!(
+            IdentReader::new(Role::Client)
+                .read(&mut input)
+                .unwrap()
+                .is_some()
+        );
         assert_eq!(&input[..], b"\0\0\0\x0c");
     }
 
     #[test]
     fn a9_our_own_identification_is_checked() {
-        assert_eq!(Identification::new("x_1.0", None).unwrap().as_bytes(), b"SSH-2.0-x_1.0");
-        assert_eq!(Identification::new("x", Some("c d")).unwrap().as_bytes(), b"SSH-2.0-x c d");
+        assert_eq!(
+            Identification::new("x_1.0", None).unwrap().as_bytes(),
+            b"SSH-2.0-x_1.0"
+        );
+        assert_eq!(
+            Identification::new("x", Some("c d")).unwrap().as_bytes(),
+            b"SSH-2.0-x c d"
+        );
         for bad in ["", "a b", "a\n", "a\0", "\u{e4}"] {
-            assert_eq!(Identification::new(bad, None), Err(ApiMisuse::InvalidText), "{bad:?}");
+            assert_eq!(
+                Identification::new(bad, None),
+                Err(ApiMisuse::InvalidText),
+                "{bad:?}"
+            );
         }
         assert!(Identification::new("x", Some("a\nb")).is_err());
         assert!(Identification::new(&"x".repeat(245), None).is_ok());

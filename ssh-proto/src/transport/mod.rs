@@ -80,7 +80,9 @@ pub(crate) struct TransportConfig {
 
 impl TransportConfig {
     fn host_key_for(&self, algorithm: &str) -> Option<&HostKey> {
-        self.host_keys.iter().find(|key| key.algorithms().contains(&algorithm))
+        self.host_keys
+            .iter()
+            .find(|key| key.algorithms().contains(&algorithm))
     }
 }
 
@@ -184,16 +186,6 @@ impl Transport {
         self.peer_identification.is_some()
     }
 
-    /// Whether keys protect what we receive.
-    pub(crate) fn is_keyed(&self) -> bool {
-        self.keyed
-    }
-
-    /// Whether keys protect both directions for the first time or again, and nothing is under way.
-    pub(crate) fn is_sealing(&self) -> bool {
-        self.sealing
-    }
-
     /// A message of key exchange that the phase table admitted.
     pub(crate) fn handle_kex(
         &mut self,
@@ -209,12 +201,12 @@ impl Transport {
                     self.rekey.admit(&mut self.peer_rekeys, now)?;
                 }
                 let payload = Bytes::copy_from_slice(&packet.payload);
-                self.kex.handle_kexinit(payload, packet.sequence, &mut *self.random)?;
+                self.kex
+                    .handle_kexinit(payload, packet.sequence, &mut *self.random)?;
                 None
             }
             number::NEWKEYS => {
-                let (opening, negotiated) =
-                    self.kex.handle_newkeys(&packet.payload, self.keyed)?;
+                let (opening, negotiated) = self.kex.handle_newkeys(&packet.payload, self.keyed)?;
                 self.recv.install(opening, self.kex.is_strict());
                 self.keyed = true;
                 return Ok(KexProgress::Done(Box::new(negotiated)));
@@ -230,7 +222,8 @@ impl Transport {
                 };
                 match (self.role, number) {
                     (Role::Server, number::KEX_ECDH_INIT) => {
-                        self.kex.handle_init(&packet.payload, idents, &mut *self.random)?
+                        self.kex
+                            .handle_init(&packet.payload, idents, &mut *self.random)?
                     }
                     (Role::Client, number::KEX_ECDH_REPLY) => {
                         self.kex.handle_reply(&packet.payload, idents)?
@@ -282,8 +275,12 @@ impl Transport {
     pub(crate) fn rekey_is_due(&self) -> bool {
         self.keyed
             && !self.kex.is_active()
-            && (self.rekey.is_due(self.send.epoch_bytes(), self.send.epoch_packets())
-                || self.rekey.is_due(self.recv.epoch_bytes(), self.recv.epoch_packets()))
+            && (self
+                .rekey
+                .is_due(self.send.epoch_bytes(), self.send.epoch_packets())
+                || self
+                    .rekey
+                    .is_due(self.recv.epoch_bytes(), self.recv.epoch_packets()))
     }
 
     /// Lifts the bounds of the time before authentication.

@@ -41,8 +41,12 @@ pub(crate) struct OpeningEpoch {
 }
 
 /// The layout before the first `NEWKEYS`.
-const PLAIN: PacketLayout =
-    PacketLayout { block_len: 8, length_is_padded: true, tag_len: 0, head_len: 4 };
+const PLAIN: PacketLayout = PacketLayout {
+    block_len: 8,
+    length_is_padded: true,
+    tag_len: 0,
+    head_len: 4,
+};
 
 pub(crate) struct RecvHalf {
     /// Input that is contiguous, the current packet first.
@@ -85,11 +89,17 @@ impl PacketLength {
         }
         let length = usize::try_from(length).map_err(|_| Limit::PacketLength)?;
         let with_field = length.checked_add(4).ok_or(Limit::PacketLength)?;
-        let padded = if layout.length_is_padded { with_field } else { length };
+        let padded = if layout.length_is_padded {
+            with_field
+        } else {
+            length
+        };
         if !padded.is_multiple_of(layout.block_len.max(8)) {
             return Err(PeerMisbehaved::BadPacketLength.into());
         }
-        let total = with_field.checked_add(layout.tag_len).ok_or(Limit::PacketLength)?;
+        let total = with_field
+            .checked_add(layout.tag_len)
+            .ok_or(Limit::PacketLength)?;
         Ok(Self { total })
     }
 }
@@ -163,7 +173,9 @@ impl RecvHalf {
     /// where `head` ends is joined, otherwise just the bytes that the packet lacks are copied.
     fn gather(&mut self, wanted: usize) -> bool {
         while self.head.len() < wanted {
-            let Some(mut next) = self.queue.pop_front() else { return false };
+            let Some(mut next) = self.queue.pop_front() else {
+                return false;
+            };
             let available = next.len();
             if self.head.is_empty() {
                 self.head_memory = available;
@@ -173,7 +185,8 @@ impl RecvHalf {
                 self.head.unsplit(next);
             } else {
                 let lacking = wanted.saturating_sub(self.head.len()).min(available);
-                self.head.extend_from_slice(next.get(..lacking).unwrap_or_default());
+                self.head
+                    .extend_from_slice(next.get(..lacking).unwrap_or_default());
                 self.head_memory = self.head.len();
                 next.advance(lacking);
                 self.queued = self.queued.saturating_sub(lacking);
@@ -194,7 +207,9 @@ impl RecvHalf {
                 self.ident = None;
                 return Ok(Some(identification));
             }
-            let Some(next) = self.queue.pop_front() else { return Ok(None) };
+            let Some(next) = self.queue.pop_front() else {
+                return Ok(None);
+            };
             self.queued = self.queued.saturating_sub(next.len());
             match self.head.is_empty() {
                 true => self.head = next,
@@ -224,9 +239,13 @@ impl RecvHalf {
                     .ok_or(Error::Internal("packet head not gathered"))?;
                 let length = match &mut self.key {
                     Some(key) => key.open_length(self.sequence, head)?,
-                    None => head.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes)),
+                    None => head
+                        .first_chunk()
+                        .map_or(0, |bytes| u32::from_be_bytes(*bytes)),
                 };
-                *self.length.insert(PacketLength::new(length, self.max_length, self.layout)?)
+                *self
+                    .length
+                    .insert(PacketLength::new(length, self.max_length, self.layout)?)
             }
         };
         if !self.gather(length.total) {
@@ -254,7 +273,11 @@ impl RecvHalf {
         let sequence = self.sequence;
         self.sequence = self.sequence.wrapping_add(1);
         let payload = self.unpad(packet)?;
-        Ok(Some(Packet { payload, sequence, pinned }))
+        Ok(Some(Packet {
+            payload,
+            sequence,
+            pinned,
+        }))
     }
 
     fn check_counters(&self) -> Result<(), Error> {
@@ -269,7 +292,10 @@ impl RecvHalf {
 
     fn unpad(&mut self, mut packet: BytesMut) -> Result<Bytes, Error> {
         let bad_padding = PeerMisbehaved::BadPaddingLength;
-        let body_end = packet.len().checked_sub(self.layout.tag_len).ok_or(bad_padding)?;
+        let body_end = packet
+            .len()
+            .checked_sub(self.layout.tag_len)
+            .ok_or(bad_padding)?;
         let padding = usize::from(*packet.get(4).ok_or(bad_padding)?);
         let payload_end = body_end.checked_sub(padding).ok_or(bad_padding)?;
         if padding < 4 || payload_end <= 5 {
@@ -277,13 +303,17 @@ impl RecvHalf {
         }
         packet.truncate(payload_end);
         packet.advance(5);
-        let Some(decompressor) = &mut self.decompressor else { return Ok(packet.freeze()) };
+        let Some(decompressor) = &mut self.decompressor else {
+            return Ok(packet.freeze());
+        };
         let max = usize::try_from(self.max_length).unwrap_or(usize::MAX);
         let mut payload = BytesMut::new();
-        decompressor.decompress(&packet, max, &mut payload).map_err(|error| match error {
-            CryptoError::BadCompression => Error::from(PeerMisbehaved::BadCompression),
-            other => other.into(),
-        })?;
+        decompressor
+            .decompress(&packet, max, &mut payload)
+            .map_err(|error| match error {
+                CryptoError::BadCompression => Error::from(PeerMisbehaved::BadCompression),
+                other => other.into(),
+            })?;
         match payload.is_empty() {
             true => Err(PeerMisbehaved::BadCompression.into()),
             false => Ok(payload.freeze()),
@@ -321,11 +351,6 @@ impl RecvHalf {
         self.queue = VecDeque::new();
         self.queued = 0;
         self.key = None;
-    }
-
-    /// The sequence number of the next packet.
-    pub(crate) fn sequence(&self) -> u32 {
-        self.sequence
     }
 
     #[cfg(test)]

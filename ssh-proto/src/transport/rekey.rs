@@ -40,7 +40,10 @@ impl RekeyPolicy {
     /// Counts a key exchange that the peer began.
     pub(crate) fn admit(&self, peer: &mut PeerRekeys, now: Instant) -> Result<(), Limit> {
         if now - peer.since > self.peer_interval {
-            *peer = PeerRekeys { since: now, count: 0 };
+            *peer = PeerRekeys {
+                since: now,
+                count: 0,
+            };
         }
         peer.count = peer.count.saturating_add(1);
         match peer.count > self.peer_rekeys {
@@ -56,14 +59,23 @@ mod tests {
 
     #[test]
     fn f3_thresholds() {
-        let limits =
-            Limits { rekey_bytes: 100, rekey_packets: 10, ..Limits::default() };
+        let limits = Limits {
+            rekey_bytes: 100,
+            rekey_packets: 10,
+            ..Limits::default()
+        };
         let policy = RekeyPolicy::new(&limits);
         assert!(!policy.is_due(99, 9));
         assert!(policy.is_due(100, 0));
         assert!(policy.is_due(0, 10));
-        let limits = Limits { rekey_packets: u64::MAX, ..Limits::default() };
-        assert!(RekeyPolicy::new(&limits).is_due(0, 1 << 31), "never past RFC 4344");
+        let limits = Limits {
+            rekey_packets: u64::MAX,
+            ..Limits::default()
+        };
+        assert!(
+            RekeyPolicy::new(&limits).is_due(0, 1 << 31),
+            "never past RFC 4344"
+        );
     }
 
     #[test]
@@ -79,6 +91,10 @@ mod tests {
         assert_eq!(policy.admit(&mut peer, at(1)), Ok(()));
         assert_eq!(policy.admit(&mut peer, at(2)), Ok(()));
         assert_eq!(policy.admit(&mut peer, at(3)), Err(Limit::PeerRekeys));
-        assert_eq!(policy.admit(&mut peer, at(2_000_000)), Ok(()), "a new interval");
+        assert_eq!(
+            policy.admit(&mut peer, at(2_000_000)),
+            Ok(()),
+            "a new interval"
+        );
     }
 }

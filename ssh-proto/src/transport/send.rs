@@ -18,8 +18,12 @@ pub(crate) struct SealingEpoch {
     pub(crate) reset_sequence: bool,
 }
 
-const PLAIN: PacketLayout =
-    PacketLayout { block_len: 8, length_is_padded: true, tag_len: 0, head_len: 4 };
+const PLAIN: PacketLayout = PacketLayout {
+    block_len: 8,
+    length_is_padded: true,
+    tag_len: 0,
+    head_len: 4,
+};
 
 pub(crate) struct SendHalf {
     key: Option<Box<dyn SealingKey>>,
@@ -96,7 +100,9 @@ impl SendHalf {
         }
         let padding_start = out.len();
         out.put_bytes(0, padding + self.layout.tag_len);
-        let packet = out.get_mut(start..).ok_or(Error::Internal("packet out of bounds"))?;
+        let packet = out
+            .get_mut(start..)
+            .ok_or(Error::Internal("packet out of bounds"))?;
         let length = packet.len() - 4 - self.layout.tag_len;
         if length > MAX_PACKET_LENGTH_SENT as usize {
             return Err(Error::Internal("packet longer than we send"));
@@ -109,7 +115,10 @@ impl SendHalf {
             length as u8,
             padding as u8,
         ]);
-        if let Some(padding) = rest.get_mut(padding_start - start - 5..).and_then(|rest| rest.get_mut(..padding)) {
+        if let Some(padding) = rest
+            .get_mut(padding_start - start - 5..)
+            .and_then(|rest| rest.get_mut(..padding))
+        {
             self.padding.fill(padding);
         }
         let total = packet.len();
@@ -181,7 +190,12 @@ impl Padding {
         sha256: &'static dyn HashAlgorithm,
         random: &mut dyn SecureRandom,
     ) -> Result<Self, RandomFailed> {
-        let mut state = PaddingState { seed: [0; 32], counter: 0, block: [0; 32], used: 32 };
+        let mut state = PaddingState {
+            seed: [0; 32],
+            counter: 0,
+            block: [0; 32],
+            used: 32,
+        };
         random.fill(&mut state.seed)?;
         Ok(Self { sha256, state })
     }
@@ -190,7 +204,9 @@ impl Padding {
         let state = &mut self.state;
         for byte in padding {
             if state.used >= state.block.len() {
-                let block = self.sha256.hash(&[&state.seed, &state.counter.to_be_bytes()]);
+                let block = self
+                    .sha256
+                    .hash(&[&state.seed, &state.counter.to_be_bytes()]);
                 state.counter = state.counter.wrapping_add(1);
                 state.used = 0;
                 for (to, from) in state.block.iter_mut().zip(block.as_ref()) {

@@ -10,7 +10,7 @@ pub mod connection;
 pub mod extension;
 pub mod kex;
 pub mod number;
-pub mod outbox;
+pub(crate) mod outbox;
 pub mod transport;
 mod types;
 

@@ -12,7 +12,7 @@ use super::Message;
 
 /// A queue of encoded payloads.
 #[derive(Default)]
-pub(crate) struct Outbox {
+pub struct Outbox {
     payloads: VecDeque<Payload>,
     bytes: usize,
 }

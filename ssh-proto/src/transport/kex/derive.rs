@@ -7,11 +7,11 @@ use zeroize::Zeroizing;
 
 use super::negotiate::Suite;
 use crate::crypto::{CipherKeys, HashAlgorithm, HashOutput, SharedSecret};
+use crate::error::CryptoError;
 use crate::role::Role;
 use crate::transport::recv::OpeningEpoch;
 use crate::transport::send::SealingEpoch;
 use crate::wire::put_string;
-use crate::error::CryptoError;
 
 /// What is hashed, in this order, followed by the public values of the method and the secret.
 pub(crate) struct Transcript<'a> {
@@ -60,9 +60,9 @@ impl KeySchedule<'_> {
         let mut key = Zeroizing::new(Vec::with_capacity(len.saturating_add(HashOutput::MAX_LEN)));
         while key.len() < len {
             let block = match key.is_empty() {
-                true => {
-                    self.hash.hash(&[secret, self.exchange_hash, &[letter], self.session_id])
-                }
+                true => self
+                    .hash
+                    .hash(&[secret, self.exchange_hash, &[letter], self.session_id]),
                 false => self.hash.hash(&[secret, self.exchange_hash, &key]),
             };
             key.extend_from_slice(block.as_ref());
@@ -83,9 +83,15 @@ impl KeySchedule<'_> {
         };
         let iv = self.derive(iv, suite.cipher.iv_len());
         let key = self.derive(key, suite.cipher.key_len());
-        let mac_key = suite.mac.map(|mac| (mac, self.derive(mac_key, mac.key_len())));
+        let mac_key = suite
+            .mac
+            .map(|mac| (mac, self.derive(mac_key, mac.key_len())));
         let mac = mac_key.as_ref().map(|(mac, key)| (*mac, key.as_slice()));
-        make(CipherKeys { key: &key, iv: &iv, mac })
+        make(CipherKeys {
+            key: &key,
+            iv: &iv,
+            mac,
+        })
     }
 
     /// The epoch in which `from` sends.
@@ -96,13 +102,20 @@ impl KeySchedule<'_> {
         reset_sequence: bool,
     ) -> Result<SealingEpoch, CryptoError> {
         let key = self.direction_keys(from, suite, |keys| suite.cipher.sealing_key(keys))?;
-        Ok(SealingEpoch { key, compression: suite.compression, reset_sequence })
+        Ok(SealingEpoch {
+            key,
+            compression: suite.compression,
+            reset_sequence,
+        })
     }
 
     /// The epoch in which the other side opens what `from` sends.
     pub(crate) fn opening(&self, from: Role, suite: Suite) -> Result<OpeningEpoch, CryptoError> {
         let key = self.direction_keys(from, suite, |keys| suite.cipher.opening_key(keys))?;
-        Ok(OpeningEpoch { key, compression: suite.compression })
+        Ok(OpeningEpoch {
+            key,
+            compression: suite.compression,
+        })
     }
 }
 

@@ -120,9 +120,17 @@ pub(crate) enum KexItem {
 #[derive(Debug)]
 pub(crate) enum KexAsk {
     /// The server's host key, whose signature over this exchange is verified.
-    HostKey { key: PublicKey, algorithm: &'static str, previous: Option<PublicKey> },
+    HostKey {
+        key: PublicKey,
+        algorithm: &'static str,
+        previous: Option<PublicKey>,
+    },
     /// A signature with a host key that is held elsewhere.
-    Sign { key: PublicKey, algorithm: &'static str, message: Bytes },
+    Sign {
+        key: PublicKey,
+        algorithm: &'static str,
+        message: Bytes,
+    },
 }
 
 pub(crate) struct Kex {
@@ -163,7 +171,10 @@ enum Step {
     /// Server: the application signs.
     AwaitSignature { secrets: Secrets, public: Bytes },
     /// The peer's `NEWKEYS` is due.
-    AwaitNewKeys { opening: OpeningEpoch, host_key: PublicKey },
+    AwaitNewKeys {
+        opening: OpeningEpoch,
+        host_key: PublicKey,
+    },
 }
 
 /// What both sides share once the public values are exchanged.
@@ -264,7 +275,10 @@ impl Kex {
         }
         let mut cookie = [0; 16];
         random.fill(&mut cookie)?;
-        let init = self.config.offer.kex_init(self.role, cookie, self.is_first());
+        let init = self
+            .config
+            .offer
+            .kex_init(self.role, cookie, self.is_first());
         let payload = encode(&init);
         self.lane.push_back(KexItem::Payload(payload.clone()));
         self.state = State::InitSent(payload);
@@ -296,7 +310,11 @@ impl Kex {
             Role::Client => {
                 let exchange = match agreement.kex.shape() {
                     KexShape::Ecdh => agreement.kex.start(None, random).map_err(kex_error)?,
-                    _ => return Err(Error::Internal("key exchange shape not admitted by the config")),
+                    _ => {
+                        return Err(Error::Internal(
+                            "key exchange shape not admitted by the config",
+                        ));
+                    }
                 };
                 self.lane.push_back(KexItem::Payload(encode(&KexEcdhInit {
                     public: exchange.public(),
@@ -333,12 +351,20 @@ impl Kex {
         let State::Exchanging(exchange) = &mut self.state else {
             return Err(PeerMisbehaved::UnexpectedMessage(number::KEX_ECDH_INIT).into());
         };
-        let Agreement { kex, host_key: algorithm, .. } = exchange.agreement;
-        let response = kex.respond(None, message.public, random).map_err(kex_error)?;
+        let Agreement {
+            kex,
+            host_key: algorithm,
+            ..
+        } = exchange.agreement;
+        let response = kex
+            .respond(None, message.public, random)
+            .map_err(kex_error)?;
         let key = self
             .config
             .host_key_for(algorithm.name())
-            .ok_or(Error::Internal("offered a host key algorithm without a key"))?;
+            .ok_or(Error::Internal(
+                "offered a host key algorithm without a key",
+            ))?;
         let hash = Transcript {
             client_ident: idents.theirs,
             server_ident: idents.ours,
@@ -349,7 +375,11 @@ impl Kex {
             server_public: &response.public,
         }
         .hash(kex.hash(), &response.secret);
-        let secrets = Secrets { secret: response.secret, hash, host_key: key.public_key().clone() };
+        let secrets = Secrets {
+            secret: response.secret,
+            hash,
+            host_key: key.public_key().clone(),
+        };
         let public = Bytes::from(response.public);
         match key.signing_key() {
             Some(local) => {
@@ -413,11 +443,17 @@ impl Kex {
     ) -> Result<Option<KexAsk>, Error> {
         let message = decode::<KexEcdhReply<'_>>(payload)?;
         let unexpected = Error::from(PeerMisbehaved::UnexpectedMessage(number::KEX_ECDH_REPLY));
-        let State::Exchanging(exchange) = &mut self.state else { return Err(unexpected) };
+        let State::Exchanging(exchange) = &mut self.state else {
+            return Err(unexpected);
+        };
         let Step::AwaitReply(ephemeral) = mem::replace(&mut exchange.step, Step::AwaitInit) else {
             return Err(unexpected);
         };
-        let Agreement { kex, host_key: algorithm, .. } = exchange.agreement;
+        let Agreement {
+            kex,
+            host_key: algorithm,
+            ..
+        } = exchange.agreement;
         let host_key = PublicKey::from_blob(Bytes::copy_from_slice(message.host_key))
             .map_err(|_| PeerMisbehaved::BadHostKey)?;
         if host_key.key_type() != algorithm.key_type() {
@@ -440,11 +476,17 @@ impl Kex {
             server_public: message.public,
         }
         .hash(kex.hash(), &secret);
-        algorithm.verify(&host_key, hash.as_ref(), &signature).map_err(|error| match error {
-            CryptoError::InvalidKey => PeerMisbehaved::BadHostKey,
-            _ => PeerMisbehaved::BadHostKeySignature,
-        })?;
-        let secrets = Secrets { secret, hash, host_key };
+        algorithm
+            .verify(&host_key, hash.as_ref(), &signature)
+            .map_err(|error| match error {
+                CryptoError::InvalidKey => PeerMisbehaved::BadHostKey,
+                _ => PeerMisbehaved::BadHostKeySignature,
+            })?;
+        let secrets = Secrets {
+            secret,
+            hash,
+            host_key,
+        };
         if self.host_key.as_ref() == Some(&secrets.host_key) {
             self.send_newkeys(secrets)?;
             return Ok(None);
@@ -490,7 +532,10 @@ impl Kex {
         let sealing = schedule.sealing(self.role, ours, self.strict)?;
         let opening = schedule.opening(self.role.peer(), theirs)?;
         self.lane.push_back(KexItem::NewKeys(Box::new(sealing)));
-        exchange.step = Step::AwaitNewKeys { opening, host_key: secrets.host_key };
+        exchange.step = Step::AwaitNewKeys {
+            opening,
+            host_key: secrets.host_key,
+        };
         Ok(())
     }
 
@@ -505,13 +550,19 @@ impl Kex {
         let State::Exchanging(exchange) = mem::replace(&mut self.state, State::Idle) else {
             return Err(unexpected);
         };
-        let Exchange { agreement, step: Step::AwaitNewKeys { opening, host_key }, .. } = *exchange
+        let Exchange {
+            agreement,
+            step: Step::AwaitNewKeys { opening, host_key },
+            ..
+        } = *exchange
         else {
             return Err(unexpected);
         };
         self.host_key = Some(host_key.clone());
-        let session_id =
-            self.session_id.clone().ok_or(Error::Internal("keys without a session id"))?;
+        let session_id = self
+            .session_id
+            .clone()
+            .ok_or(Error::Internal("keys without a session id"))?;
         let negotiated = Negotiated {
             kex: agreement.kex.name(),
             host_key_algorithm: agreement.host_key.name(),
@@ -540,8 +591,10 @@ fn encode<'a>(message: &impl Message<'a>) -> Bytes {
 }
 
 fn decode<'a, M: Message<'a>>(payload: &'a [u8]) -> Result<M, Error> {
-    M::from_payload(payload)
-        .map_err(|error: DecodeError| Error::InvalidMessage { number: M::NUMBER, error })
+    M::from_payload(payload).map_err(|error: DecodeError| Error::InvalidMessage {
+        number: M::NUMBER,
+        error,
+    })
 }
 
 /// The peer's public value was bad, or something failed on our side.

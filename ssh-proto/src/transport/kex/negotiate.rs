@@ -89,11 +89,20 @@ impl Offer {
     /// Chooses from this offer and the peer's: the client's first acceptable entry wins.
     pub(crate) fn negotiate(&self, role: Role, theirs: &KexInit<'_>) -> Result<Agreement, Error> {
         let kex = choose(role, KexSlot::Kex, &self.kex, |a| a.name(), &theirs.kex)?;
-        let host_key =
-            choose(role, KexSlot::HostKey, &self.host_keys, |a| a.name(), &theirs.host_key)?;
+        let host_key = choose(
+            role,
+            KexSlot::HostKey,
+            &self.host_keys,
+            |a| a.name(),
+            &theirs.host_key,
+        )?;
         let client_to_server = self.suite(
             role,
-            [KexSlot::CipherClientToServer, KexSlot::MacClientToServer, KexSlot::CompressionClientToServer],
+            [
+                KexSlot::CipherClientToServer,
+                KexSlot::MacClientToServer,
+                KexSlot::CompressionClientToServer,
+            ],
             [
                 &theirs.cipher_client_to_server,
                 &theirs.mac_client_to_server,
@@ -102,7 +111,11 @@ impl Offer {
         )?;
         let server_to_client = self.suite(
             role,
-            [KexSlot::CipherServerToClient, KexSlot::MacServerToClient, KexSlot::CompressionServerToClient],
+            [
+                KexSlot::CipherServerToClient,
+                KexSlot::MacServerToClient,
+                KexSlot::CompressionServerToClient,
+            ],
             [
                 &theirs.cipher_server_to_client,
                 &theirs.mac_server_to_client,
@@ -114,7 +127,13 @@ impl Offer {
         let guess_is_right = self.kex.first().map(|a| a.name()) == theirs.kex.first()
             && self.host_keys.first().map(|a| a.name()) == theirs.host_key.first();
         let discard_guess = theirs.first_kex_packet_follows && !guess_is_right;
-        Ok(Agreement { kex, host_key, client_to_server, server_to_client, discard_guess })
+        Ok(Agreement {
+            kex,
+            host_key,
+            client_to_server,
+            server_to_client,
+            discard_guess,
+        })
     }
 
     fn suite(
@@ -128,9 +147,18 @@ impl Offer {
             true => None,
             false => Some(choose(role, mac_slot, &self.macs, |a| a.name(), macs)?),
         };
-        let compression =
-            choose(role, compression_slot, &self.compression, |a| a.name(), compression)?;
-        Ok(Suite { cipher, mac, compression })
+        let compression = choose(
+            role,
+            compression_slot,
+            &self.compression,
+            |a| a.name(),
+            compression,
+        )?;
+        Ok(Suite {
+            cipher,
+            mac,
+            compression,
+        })
     }
 }
 
@@ -142,16 +170,23 @@ fn choose<A: Copy>(
     theirs: &NameList<'_>,
 ) -> Result<A, Error> {
     let found = match role {
-        Role::Client => ours.iter().find(|algorithm| theirs.contains(name(algorithm))),
+        Role::Client => ours
+            .iter()
+            .find(|algorithm| theirs.contains(name(algorithm))),
         Role::Server => theirs
             .iter()
             .find_map(|wanted| ours.iter().find(|algorithm| name(algorithm) == wanted)),
     };
     found.copied().ok_or_else(|| {
-        Error::PeerIncompatible(PeerIncompatible::NoCommonAlgorithm(Box::new(NoCommonAlgorithm {
-            slot,
-            ours: ours.iter().map(|algorithm| name(algorithm).to_owned()).collect(),
-            theirs: theirs.iter().map(ToOwned::to_owned).collect(),
-        })))
+        Error::PeerIncompatible(PeerIncompatible::NoCommonAlgorithm(Box::new(
+            NoCommonAlgorithm {
+                slot,
+                ours: ours
+                    .iter()
+                    .map(|algorithm| name(algorithm).to_owned())
+                    .collect(),
+                theirs: theirs.iter().map(ToOwned::to_owned).collect(),
+            },
+        )))
     })
 }
