@@ -11,7 +11,6 @@ use poly1305::{Block, Poly1305};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-use super::poly1305_short;
 use crate::crypto::{CipherAlgorithm, CipherKeys, OpeningKey, PacketLayout, SealingKey};
 use crate::error::CryptoError;
 
@@ -88,35 +87,13 @@ impl Key {
         keystream(&self.length, sequence).apply_keystream_partial(length.as_mut_slice().into());
     }
 
-    /// The keystream of the payload, and the Poly1305 key.
-    fn payload_keystream(&self, sequence: u32) -> (Keystream, Zeroizing<[u8; 32]>) {
-        let mut rest = keystream(&self.payload, sequence);
-        let mut blocks = [Array::default(); 4];
-        rest.write_keystream_blocks(&mut blocks);
-        let [block0, first @ ..] = blocks;
-        let (key, _) = block0.split::<U32>();
-        (Keystream { first, rest }, Zeroizing::new(key.into()))
-    }
-}
-
-/// The keystream of a payload, from block 1 on. Its first blocks are made along with block 0, since
-/// four cost little more than one.
-struct Keystream {
-    first: [Array<u8, U64>; 3],
-    rest: ChaCha20LegacyCore,
-}
-
-impl Keystream {
-    fn apply(self, payload: &mut [u8]) {
-        let (head, tail) = payload.split_at_mut(payload.len().min(3 * 64));
-        for (chunk, block) in head.chunks_mut(64).zip(&self.first) {
-            for (byte, mask) in chunk.iter_mut().zip(block) {
-                *byte ^= mask;
-            }
-        }
-        if !tail.is_empty() {
-            self.rest.apply_keystream_partial(tail.into());
-        }
+    /// The keystream of the payload, at block 1, and Poly1305 keyed with block 0.
+    fn payload_keystream(&self, sequence: u32) -> (ChaCha20LegacyCore, Poly1305) {
+        let mut keystream = keystream(&self.payload, sequence);
+        let mut block = Zeroizing::new(Array::<u8, U64>::default());
+        keystream.write_keystream_block(&mut block);
+        let (key, _) = block.split_ref::<U32>();
+        (keystream, Poly1305::new(key))
     }
 }
 
@@ -130,9 +107,9 @@ impl SealingKey for Key {
         let (length, body) = data.split_first_chunk_mut().ok_or(CryptoError::Failed)?;
         self.spend()?;
         self.apply_to_length(sequence, length);
-        let (keystream, poly1305_key) = self.payload_keystream(sequence);
-        keystream.apply(body);
-        *tag = authenticate(&poly1305_key, data);
+        let (keystream, poly1305) = self.payload_keystream(sequence);
+        keystream.apply_keystream_partial(body.into());
+        *tag = authenticate(poly1305, data);
         Ok(())
     }
 }
@@ -154,12 +131,12 @@ impl OpeningKey for Key {
         let (data, tag) = packet
             .split_last_chunk_mut::<TAG_LEN>()
             .ok_or(CryptoError::TagMismatch)?;
-        let (keystream, poly1305_key) = self.payload_keystream(sequence);
-        if !bool::from(authenticate(&poly1305_key, data).ct_eq(tag)) {
+        let (keystream, poly1305) = self.payload_keystream(sequence);
+        if !bool::from(authenticate(poly1305, data).ct_eq(tag)) {
             return Err(CryptoError::TagMismatch);
         }
         let body = data.get_mut(4..).ok_or(CryptoError::TagMismatch)?;
-        keystream.apply(body);
+        keystream.apply_keystream_partial(body.into());
         Ok(())
     }
 }
@@ -169,12 +146,8 @@ fn keystream(key: &[u8; 32], sequence: u32) -> ChaCha20LegacyCore {
     ChaCha20LegacyCore::new(key.into(), &nonce.into())
 }
 
-fn authenticate(key: &[u8; 32], data: &[u8]) -> [u8; TAG_LEN] {
-    if data.len() <= poly1305_short::MAX_LEN {
-        return poly1305_short::authenticate(key, data);
-    }
+fn authenticate(mut poly1305: Poly1305, data: &[u8]) -> [u8; TAG_LEN] {
     // Whole blocks on their own, since the code for an unpadded message takes them one by one.
-    let mut poly1305 = Poly1305::new(key.into());
     let (blocks, rest) = Block::slice_as_chunks(data);
     poly1305.update(blocks);
     poly1305.compute_unpadded(rest).into()

@@ -1,4 +1,4 @@
-//! SHA-256, for exchange hashes, key derivation and fingerprints (FIPS 180-4).
+//! SHA-256, for exchange hashes, key derivation and fingerprints (RFC 6234, RFC 6668).
 
 use sha2::Digest as _;
 use zeroize::Zeroizing;

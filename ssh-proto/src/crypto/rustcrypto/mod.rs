@@ -14,7 +14,6 @@ mod keys;
 mod nistp256;
 #[cfg(test)]
 mod packet_tests;
-mod poly1305_short;
 #[cfg(test)]
 mod testing;
 

@@ -314,7 +314,6 @@ fn chacha20_poly1305_known_packets() {
             (7, 24, 24),
             (0xffff_fffe, 8, 8),
             (0x0102_0304, 1400, 3),
-            (5, 20_000, 5),
         ],
     );
     assert_eq!(
@@ -331,10 +330,6 @@ fn chacha20_poly1305_known_packets() {
     assert_eq!(
         SHA256.hash(&[&sealed[3]]).as_ref(),
         hex("b41ca785c7780d5f32ccafdc1883b315b4042209745bc13bd93fc50e84c3b7cc")
-    );
-    assert_eq!(
-        SHA256.hash(&[&sealed[4]]).as_ref(),
-        hex("099c2844a7439be918df70e4de22d9a2b70471985e98c255868b08f76e6d0827")
     );
 }
 
