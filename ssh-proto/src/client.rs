@@ -353,7 +353,7 @@ impl Side for ClientSide {
 
     fn handle_auth(
         &mut self,
-        payload: &Bytes,
+        payload: &[u8],
         desk: &Arc<Desk>,
         _: &mut Outbox,
     ) -> AuthResult<ClientEvent> {

@@ -343,7 +343,7 @@ impl Side for ServerSide {
 
     fn handle_auth(
         &mut self,
-        payload: &Bytes,
+        payload: &[u8],
         desk: &Arc<Desk>,
         outbox: &mut Outbox,
     ) -> AuthResult<ServerEvent> {

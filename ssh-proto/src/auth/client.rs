@@ -159,7 +159,7 @@ impl Client {
     }
 
     /// Takes a message of number 6, 51 to 53 or 60 to 79.
-    pub(crate) fn handle(&mut self, payload: &Bytes) -> Result<Option<ClientAsk>, Error> {
+    pub(crate) fn handle(&mut self, payload: &[u8]) -> Result<Option<ClientAsk>, Error> {
         match number_of(payload)? {
             number::SERVICE_ACCEPT => self.service_accept(decode(payload)?).map(Some),
             number::USERAUTH_FAILURE => self.failure(decode(payload)?).map(Some),

@@ -156,7 +156,7 @@ impl Server {
     /// answered; so does a withheld failure.
     pub(crate) fn handle(
         &mut self,
-        payload: &Bytes,
+        payload: &[u8],
         out: &mut Outbox,
     ) -> Result<Option<ServerAsk>, Error> {
         let number = number_of(payload)?;

@@ -349,4 +349,4 @@ fn short(data: &[u8]) -> Result<&[u8], ChannelError> {
 
 /// The most data in an `IGNORE`, `DEBUG` or `PING` of ours: it fits into one packet of any peer
 /// (RFC 4253 section 6.1).
-const MAX_EXTRA: usize = 32_000;
+pub(super) const MAX_EXTRA: usize = 32_000;

@@ -8,6 +8,7 @@ pub(crate) mod side;
 pub(crate) mod token;
 mod transmit;
 
+use alloc::borrow::{Cow, ToOwned};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -24,7 +25,7 @@ pub use self::transmit::Transmit;
 use crate::auth::Authenticated;
 use crate::crypto::{SecureRandom, Signature, SignatureAlgorithm};
 use crate::error::{ApiMisuse, DisconnectReason, Error, Limit};
-use crate::limits::Limits;
+use crate::limits::{Limits, MAX_PEER_TEXT};
 use crate::mux::{ChannelId, Mux, PeerOpens, RequestId, RequestKey};
 use crate::time::{Instant, Timer, TimerTable};
 use crate::transport::ident::Identification;
@@ -76,8 +77,14 @@ pub struct Core<S: Side> {
 enum Life {
     Open,
     /// Over, but for a `DISCONNECT` that is to leave.
-    Ending(DisconnectReason, &'static str, bytes::Bytes),
+    Ending(Goodbye),
     Closed,
+}
+
+/// The `DISCONNECT` that is to leave.
+struct Goodbye {
+    reason: DisconnectReason,
+    description: Cow<'static, str>,
 }
 
 /// A question whose answer holds up nothing.
@@ -281,7 +288,7 @@ impl<S: Side> Core<S> {
 
     /// Begins a key exchange where keys have been used enough.
     fn rekey_if_due(&mut self) -> Result<(), Error> {
-        if self.phase == Phase::Connection && self.transport.rekey_is_due() {
+        if self.is_open() && self.phase == Phase::Connection && self.transport.rekey_is_due() {
             self.transport.start_rekey()?;
             self.watch_kex();
         }
@@ -305,39 +312,39 @@ impl<S: Side> Core<S> {
 
     /// Ends the connection because of an error.
     fn fail(&mut self, error: Error) {
-        let goodbye = error
-            .disconnect_reason()
-            .map(|reason| (reason, error.disconnect_text()));
+        let goodbye = error.disconnect_reason().map(|reason| Goodbye {
+            reason,
+            description: error.disconnect_text().into(),
+        });
         self.outbox.clear();
         self.transport.clear();
         self.end(Disconnected::Error(error), goodbye);
     }
 
-    fn end(&mut self, cause: Disconnected, goodbye: Option<(DisconnectReason, &'static str)>) {
+    /// Ends the connection because the application wants it, after what is queued and may leave.
+    pub(crate) fn disconnect(&mut self, now: Instant, reason: DisconnectReason, text: &str) {
+        self.tick(now);
+        let description = text
+            .get(..text.floor_char_boundary(MAX_PEER_TEXT))
+            .unwrap_or_default();
+        let description = description.to_owned().into();
+        self.end(
+            Disconnected::ByApplication,
+            Some(Goodbye {
+                reason,
+                description,
+            }),
+        );
+    }
+
+    fn end(&mut self, cause: Disconnected, goodbye: Option<Goodbye>) {
         if !self.is_open() {
             return;
         }
         self.life = match goodbye.filter(|_| self.transport.can_say_goodbye()) {
-            Some((reason, text)) => Life::Ending(reason, text, bytes::Bytes::new()),
+            Some(goodbye) => Life::Ending(goodbye),
             None => Life::Closed,
         };
-        self.wind_down(cause);
-    }
-
-    /// Ends the connection because the application wants it, after what is queued and may leave.
-    pub(crate) fn disconnect(&mut self, now: Instant, reason: DisconnectReason, text: &str) {
-        self.tick(now);
-        if !self.is_open() {
-            return;
-        }
-        self.life = match self.transport.can_say_goodbye() {
-            true => Life::Ending(reason, "", bytes::Bytes::copy_from_slice(text.as_bytes())),
-            false => Life::Closed,
-        };
-        self.wind_down(Disconnected::ByApplication);
-    }
-
-    fn wind_down(&mut self, cause: Disconnected) {
         self.timers.stop_all();
         self.pause = None;
         self.questions.clear();

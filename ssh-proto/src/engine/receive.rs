@@ -3,8 +3,10 @@
 use alloc::boxed::Box;
 
 use bytes::Bytes;
+use zeroize::Zeroize;
 
 use super::Core;
+use super::channels::MAX_EXTRA;
 use super::event::{Disconnected, Event, PeerExtensions};
 use super::phase::{Phase, Situation, Verdict, admit};
 use super::side::{AuthProgress, AuthResult, Pause, Side};
@@ -93,6 +95,7 @@ impl<S: Side> Core<S> {
             }
             number::EXT_INFO => self.ext_info(&packet)?,
             number::SERVICE_REQUEST | number::SERVICE_ACCEPT | 50..=79 => {
+                let mut packet = packet;
                 if self.settings.limits.auth_failure_delay.is_some()
                     && number == number::USERAUTH_REQUEST
                 {
@@ -103,6 +106,8 @@ impl<S: Side> Core<S> {
                 let progress = self
                     .side
                     .handle_auth(&packet.payload, &self.desk, &mut self.outbox);
+                // A password was in it, perhaps.
+                packet.payload.as_mut().zeroize();
                 if progress.is_ok() && self.phase == Phase::Service {
                     self.phase = Phase::Auth;
                 }
@@ -115,12 +120,13 @@ impl<S: Side> Core<S> {
                 };
                 let copy = mux.unread_bytes() > COPY_UNREAD
                     || packet.payload.len().saturating_mul(PIN_FACTOR) < packet.pinned;
-                mux.handle(packet.payload, copy, &mut self.outbox)?;
+                mux.handle(packet.payload.freeze(), copy, &mut self.outbox)?;
             }
             number::PING => {
-                // OpenSSH leaves a ping unanswered while keys are exchanged.
+                // OpenSSH leaves a ping unanswered while keys are exchanged; one that is too
+                // long for a packet of ours cannot be answered.
                 let Ping { data } = decode(&packet.payload)?;
-                if !self.transport.kex.is_active() {
+                if !self.transport.kex.is_active() && data.len() <= MAX_EXTRA {
                     self.outbox.push(&Pong { data });
                 }
             }

@@ -2,8 +2,6 @@
 
 use alloc::sync::Arc;
 
-use bytes::Bytes;
-
 use super::Settings;
 use super::event::Event;
 use super::token::{Desk, HostKeyCheck, Stub};
@@ -65,7 +63,7 @@ pub trait Side: Sized {
     /// A message of authentication that the phase table admitted.
     fn handle_auth(
         &mut self,
-        payload: &Bytes,
+        payload: &[u8],
         desk: &Arc<Desk>,
         outbox: &mut Outbox,
     ) -> AuthResult<Self::Event>;

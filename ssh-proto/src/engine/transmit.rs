@@ -1,5 +1,7 @@
 //! From layers to packets: lanes in their order, the gate of key exchange, and the last word.
 
+use core::mem;
+
 use bytes::BytesMut;
 
 use super::side::Side;
@@ -32,7 +34,7 @@ impl<S: Side> Core<S> {
             return None;
         }
         let start = out.len();
-        while out.len().saturating_sub(start) < TRANSMIT_BUDGET {
+        while !self.is_closed() && out.len().saturating_sub(start) < TRANSMIT_BUDGET {
             match self.transmit_one(out) {
                 Ok(true) => {}
                 Ok(false) => break,
@@ -72,39 +74,27 @@ impl<S: Side> Core<S> {
         if self.transport.gate_is_open() {
             if let Some(payload) = self.outbox.pop() {
                 self.transport.transmit_payload(payload.as_ref(), out)?;
-                self.rekey_while_open()?;
+                self.rekey_if_due()?;
                 return Ok(true);
             }
             if self.transmit_channel(out)? {
-                self.rekey_while_open()?;
+                self.rekey_if_due()?;
                 return Ok(true);
             }
         }
-        if let Life::Ending(reason, text, owned) = &self.life {
-            let (reason, text, owned) = (*reason, *text, owned.clone());
-            let description = if owned.is_empty() {
-                text.as_bytes()
-            } else {
-                &owned[..]
-            };
-            self.life = Life::Closed;
-            self.transport.transmit(
-                &Disconnect {
-                    reason,
+        match mem::replace(&mut self.life, Life::Closed) {
+            Life::Ending(goodbye) => {
+                let description = goodbye.description.as_bytes();
+                let message = Disconnect {
+                    reason: goodbye.reason,
                     description,
                     language: b"",
-                },
-                out,
-            )?;
+                };
+                self.transport.transmit(&message, out)?;
+            }
+            other => self.life = other,
         }
         Ok(false)
-    }
-
-    fn rekey_while_open(&mut self) -> Result<(), Error> {
-        match self.is_open() {
-            true => self.rekey_if_due(),
-            false => Ok(()),
-        }
     }
 
     /// One message pulled from the channels.

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 use zeroize::Zeroize;
 
 use super::ident::{IdentReader, Identification};
@@ -21,7 +21,7 @@ const SMALL_CHUNK: usize = 4096;
 #[derive(Debug)]
 pub(crate) struct Packet {
     /// Message number and body; never empty.
-    pub(crate) payload: Bytes,
+    pub(crate) payload: BytesMut,
     /// The sequence number, for `UNIMPLEMENTED`.
     pub(crate) sequence: u32,
     /// The size of the memory that slices of the payload keep alive.
@@ -290,7 +290,7 @@ impl RecvHalf {
         Ok(())
     }
 
-    fn unpad(&mut self, mut packet: BytesMut) -> Result<Bytes, Error> {
+    fn unpad(&mut self, mut packet: BytesMut) -> Result<BytesMut, Error> {
         let bad_padding = PeerMisbehaved::BadPaddingLength;
         let body_end = packet
             .len()
@@ -304,7 +304,7 @@ impl RecvHalf {
         packet.truncate(payload_end);
         packet.advance(5);
         let Some(decompressor) = &mut self.decompressor else {
-            return Ok(packet.freeze());
+            return Ok(packet);
         };
         let max = usize::try_from(self.max_length).unwrap_or(usize::MAX);
         let mut payload = BytesMut::new();
@@ -316,7 +316,7 @@ impl RecvHalf {
             })?;
         match payload.is_empty() {
             true => Err(PeerMisbehaved::BadCompression.into()),
-            false => Ok(payload.freeze()),
+            false => Ok(payload),
         }
     }
 
