@@ -59,6 +59,16 @@ pub const MAX_PASSWORD: usize = 1024;
 /// The smallest maximum packet size that a peer may set for a channel, as in Go (2026 cluster of divisions by zero).
 pub const MIN_PEER_MAX_PACKET: u32 = 9;
 
+/// The most data that we send in one channel message, whatever the peer allows (RFC 4253 section 6.1).
+pub const MAX_DATA_SENT: usize = 32 * 1024;
+
+/// Bytes in the text of one request or channel open that we send: name and fixed fields fit beside
+/// it in the 32768 bytes of payload of RFC 4253 section 6.1.
+pub const MAX_REQUEST_TEXT: usize = 32_000;
+
+/// Host keys of one `hostkeys-00@openssh.com` or `hostkeys-prove-00@openssh.com` request: many times what a server holds.
+pub const MAX_HOST_KEYS: usize = 64;
+
 /// Bytes of peer text kept for display: a `DISCONNECT`, `DEBUG` or open failure message.
 pub const MAX_PEER_TEXT: usize = 1024;
 
