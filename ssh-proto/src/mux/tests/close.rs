@@ -121,8 +121,10 @@ fn a_writer_that_waits_is_woken_when_the_peer_closes() {
 
 #[test]
 fn our_close_discards_what_is_unread_with_credit() {
-    let mut limits = Limits::default();
-    limits.window_size = 1000;
+    let limits = Limits {
+        window_size: 1000,
+        ..Limits::default()
+    };
     let (mut side, id) = Side::open_with(Role::Client, &limits, 0, 100);
     side.feed(&data(id, &[0; 600])).unwrap();
     // The peer's window is closed: our CLOSE has to wait behind the data, and credit must flow.

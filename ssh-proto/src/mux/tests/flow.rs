@@ -6,11 +6,12 @@ const PACKET: u32 = 100;
 
 /// Limits with a window of ten packets of a hundred bytes.
 fn small() -> Limits {
-    let mut limits = Limits::default();
-    limits.window_size = 10 * PACKET;
-    limits.max_packet_size = PACKET;
-    limits.channel_send_buffer = 1000;
-    limits
+    Limits {
+        window_size: 10 * PACKET,
+        max_packet_size: PACKET,
+        channel_send_buffer: 1000,
+        ..Limits::default()
+    }
 }
 
 fn lengths(sent: &[Bytes]) -> Vec<usize> {
@@ -281,9 +282,30 @@ fn data_is_sliced_or_copied_as_asked() {
 }
 
 #[test]
+fn n7_single_bytes_are_gathered_whatever_their_streams() {
+    for copy in [true, false] {
+        let (mut side, id) = Side::open(Role::Client);
+        let (out, err) = (encode(&data(id, b"o")), encode(&stderr(id, 1, b"e")));
+        for _ in 0..50_000 {
+            side.feed_payload(out.clone(), copy).unwrap();
+            side.feed_payload(err.clone(), copy).unwrap();
+        }
+        let chunks: Vec<_> = core::iter::from_fn(|| side.mux.read(id).unwrap()).collect();
+        assert!(chunks.len() <= 1024 + 4, "{}", chunks.len());
+        for (stream, byte) in [(DataStream::Data, b'o'), (DataStream::STDERR, b'e')] {
+            let of_stream = chunks.iter().filter(|chunk| chunk.stream == stream);
+            let bytes: Vec<_> = of_stream.flat_map(|chunk| chunk.bytes.to_vec()).collect();
+            assert_eq!(bytes, [byte; 50_000]);
+        }
+    }
+}
+
+#[test]
 fn written_pieces_arrive_whole_and_in_order() {
-    let mut limits = Limits::default();
-    limits.channel_send_buffer = 200_000;
+    let limits = Limits {
+        channel_send_buffer: 200_000,
+        ..Limits::default()
+    };
     let (mut side, id) = Side::open_with(Role::Server, &limits, u32::MAX, 32 << 10);
     let mut expected = Vec::new();
     let mut byte = 0u8;

@@ -92,9 +92,11 @@ fn i1_a_pipeline_of_requests_holds_nothing_once_answered() {
 
 #[test]
 fn i1_requests_past_the_cap_fail_in_order_and_then_end_the_connection() {
-    let mut limits = Limits::default();
-    limits.pending_requests = 1;
-    limits.deferred_messages = 2;
+    let limits = Limits {
+        pending_requests: 1,
+        deferred_messages: 2,
+        ..Limits::default()
+    };
     let mut side = Side::new(Role::Server, &limits);
     let key = ask(&mut side, UNKNOWN).unwrap();
     assert_eq!(ask(&mut side, UNKNOWN), None);

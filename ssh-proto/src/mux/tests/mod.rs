@@ -5,6 +5,7 @@ mod flow;
 mod global;
 mod open;
 mod request;
+mod soak;
 
 use alloc::collections::VecDeque;
 use alloc::vec;

@@ -134,9 +134,11 @@ fn h2_a_policy_without_a_kind_refuses_it() {
 
 #[test]
 fn h3_opens_past_a_cap_are_refused() {
-    let mut limits = Limits::default();
-    limits.sessions = 2;
-    limits.channels = 3;
+    let limits = Limits {
+        sessions: 2,
+        channels: 3,
+        ..Limits::default()
+    };
     let mut server = Side::new(Role::Server, &limits);
     let mut open = |kind, refused: bool| {
         // The same sender number every time, and the oddest one.
@@ -174,8 +176,10 @@ fn h3_opens_past_a_cap_are_refused() {
 
 #[test]
 fn h3_unanswered_opens_past_the_cap_are_refused() {
-    let mut limits = Limits::default();
-    limits.pending_requests = 1;
+    let limits = Limits {
+        pending_requests: 1,
+        ..Limits::default()
+    };
     let mut server = Side::new(Role::Server, &limits);
     server.feed(&open_message(session(), 1, 100, 100)).unwrap();
     let id = server.open_requested();
@@ -188,10 +192,12 @@ fn h3_unanswered_opens_past_the_cap_are_refused() {
 
 #[test]
 fn h3_many_channels_in_turn_leave_nothing_behind() {
-    let mut limits = Limits::default();
-    limits.channels = 1;
-    limits.sessions = 1;
-    limits.pending_requests = 1;
+    let limits = Limits {
+        channels: 1,
+        sessions: 1,
+        pending_requests: 1,
+        ..Limits::default()
+    };
     let mut server = Side::new(Role::Server, &limits);
     for round in 0..20_000u32 {
         server

@@ -180,9 +180,11 @@ fn h12_i2_unsolicited_replies_are_dropped_and_counted() {
 
 #[test]
 fn h12_requests_past_the_cap_fail_in_order_and_then_end_the_connection() {
-    let mut limits = Limits::default();
-    limits.pending_requests = 2;
-    limits.deferred_messages = 3;
+    let limits = Limits {
+        pending_requests: 2,
+        deferred_messages: 3,
+        ..Limits::default()
+    };
     let (mut side, id) = Side::open_with(Role::Server, &limits, 0, 100);
     let keys = [(); 2].map(|()| ask(&mut side, id, unknown(b"x")).unwrap());
     for _ in 0..3 {
@@ -212,9 +214,11 @@ fn h12_requests_past_the_cap_fail_in_order_and_then_end_the_connection() {
 
 #[test]
 fn h12_our_requests_are_bounded() {
-    let mut limits = Limits::default();
-    limits.pending_requests = 1;
-    limits.deferred_messages = 3;
+    let limits = Limits {
+        pending_requests: 1,
+        deferred_messages: 3,
+        ..Limits::default()
+    };
     let (mut side, id) = Side::open_with(Role::Client, &limits, 0, 100);
     let out = &mut side.out;
     let mut send = |want_reply| side.mux.request(id, &ChannelRequest::Eow, want_reply, out);
