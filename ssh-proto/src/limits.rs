@@ -72,6 +72,10 @@ pub const MAX_REQUEST_TEXT: usize = 32_000;
 /// Host keys of one `hostkeys-00@openssh.com` or `hostkeys-prove-00@openssh.com` request: many times what a server holds.
 pub const MAX_HOST_KEYS: usize = 64;
 
+/// Pieces of unread data that a channel keeps as they came; further ones are copied together. A 16 MiB
+/// window of full packets stays below; single bytes would cost some fifty times their size.
+pub const MAX_UNREAD_PIECES: usize = 1024;
+
 /// Bytes of peer text kept for display: a `DISCONNECT`, `DEBUG` or open failure message.
 pub const MAX_PEER_TEXT: usize = 1024;
 
@@ -144,7 +148,7 @@ pub struct Limits {
     pub channels: usize,
     /// Session channels that a server accepts at once. Default 10, as OpenSSH's `MaxSessions`.
     pub sessions: usize,
-    /// Channel opens and channel requests of the peer that may await the application's answer. Default 256; above it they are refused.
+    /// Channel opens and channel requests of the peer that may await the application's answer. Default 256; above it they are refused. As many requests of ours may await the peer's reply, per channel and globally.
     pub pending_requests: usize,
     /// `env` requests per channel. Default 128, as OpenSSH.
     pub env_requests: u32,

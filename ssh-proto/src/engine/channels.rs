@@ -11,7 +11,6 @@ use crate::mux::{
     ChannelError, ChannelId, ChannelKind, ChannelRequest, Chunk, DataStream, GlobalRequest, Mux,
     MuxEvent, OpenFailure, RequestId,
 };
-use crate::text::PeerText;
 use crate::wire::extension::Ping;
 use crate::wire::outbox::Outbox;
 use crate::wire::transport::{Debug, Ignore};
@@ -270,14 +269,11 @@ impl<S: Side> Core<S> {
                 id,
                 reason,
                 description,
-            } => {
-                let description = PeerText::new(description.as_bytes());
-                Event::ChannelOpenFailed {
-                    channel: id,
-                    reason,
-                    description,
-                }
-            }
+            } => Event::ChannelOpenFailed {
+                channel: id,
+                reason,
+                description,
+            },
             MuxEvent::Request {
                 id,
                 key,

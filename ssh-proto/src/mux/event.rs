@@ -1,13 +1,12 @@
 //! What the connection protocol has to say to the engine, and what it hands over to be sealed.
 
-use alloc::string::String;
-
 use bytes::Bytes;
 
 use super::global::GlobalRequest;
 use super::kind::ChannelKind;
 use super::request::{ChannelRequest, ExitSignal};
 use super::types::{ChannelId, OpenFailure, RequestId, RequestKey};
+use crate::text::PeerText;
 use crate::wire::connection::{
     ChannelClose, ChannelData, ChannelEof, ChannelExtendedData, ChannelWindowAdjust,
 };
@@ -31,11 +30,11 @@ pub(crate) enum MuxEvent {
     OpenRequested { id: ChannelId, kind: ChannelKind },
     /// The peer confirmed a channel that we opened.
     Opened { id: ChannelId },
-    /// The peer refused a channel that we opened; the id is gone. The description is the peer's: escape it.
+    /// The peer refused a channel that we opened; the id is gone.
     OpenFailed {
         id: ChannelId,
         reason: OpenFailure,
-        description: String,
+        description: PeerText,
     },
     /// The peer asks; `answer_request` answers.
     Request {

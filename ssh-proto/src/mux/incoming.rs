@@ -11,10 +11,11 @@ use super::recv::RecvHalf;
 use super::request::ChannelRequest;
 use super::send::SendHalf;
 use super::table::Table;
-use super::types::{ChannelId, DataStream, OpenFailure, RequestKey, cut};
+use super::types::{ChannelId, DataStream, OpenFailure, RequestKey};
 use crate::error::{DecodeError, Error, Limit, PeerMisbehaved};
-use crate::limits::{MAX_NAME, MAX_PEER_TEXT, MAX_UNSOLICITED_REPLIES, MIN_PEER_MAX_PACKET};
+use crate::limits::{MAX_NAME, MAX_UNSOLICITED_REPLIES, MIN_PEER_MAX_PACKET};
 use crate::role::Role;
+use crate::text::PeerText;
 use crate::wire::connection as wire;
 use crate::wire::connection::ChannelOpenKind;
 use crate::wire::outbox::Outbox;
@@ -163,7 +164,7 @@ impl Mux {
         self.events.push_back(MuxEvent::OpenFailed {
             id,
             reason: OpenFailure(message.reason),
-            description: cut(text, MAX_PEER_TEXT).into(),
+            description: PeerText::new(text.as_bytes()),
         });
         Ok(())
     }

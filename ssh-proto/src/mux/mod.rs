@@ -16,6 +16,8 @@ mod request;
 mod schedule;
 mod send;
 mod table;
+#[cfg(test)]
+mod tests;
 mod types;
 
 use alloc::collections::VecDeque;

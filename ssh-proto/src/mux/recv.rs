@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::types::{Chunk, DataStream};
 use crate::error::PeerMisbehaved;
+use crate::limits::MAX_UNREAD_PIECES;
 
 /// Small pieces are copied together up to this size.
 const GATHERED: usize = 32 << 10;
@@ -93,16 +94,21 @@ impl RecvHalf {
     }
 
     /// Keeps data of `packet` that was charged: as a slice of it, or as a copy.
+    ///
+    /// Past [`MAX_UNREAD_PIECES`] it is copied in any case, and streams that alternate are then
+    /// gathered each by itself: single bytes must not cost a piece each.
     pub(super) fn keep(&mut self, stream: DataStream, data: &[u8], packet: &Bytes, copy: bool) {
         self.unread = self.unread.saturating_add(data.len());
-        if !copy {
+        let crowded = self.pieces.len() >= MAX_UNREAD_PIECES;
+        if !copy && !crowded {
             let slice = packet.slice_ref(data);
             self.pieces.push_back((stream, Piece::Slice(slice)));
             return;
         }
-        match self.pieces.back_mut() {
-            Some((last, Piece::Gathered(gathered)))
-                if *last == stream && gathered.len().saturating_add(data.len()) <= GATHERED =>
+        let mut last = self.pieces.iter_mut().rev().take(1 + usize::from(crowded));
+        match last.find(|(other, _)| *other == stream) {
+            Some((_, Piece::Gathered(gathered)))
+                if gathered.len().saturating_add(data.len()) <= GATHERED =>
             {
                 gathered.extend_from_slice(data);
             }

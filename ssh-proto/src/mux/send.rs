@@ -356,3 +356,90 @@ fn pulled(recipient: u32, stream: DataStream, data: &[u8]) -> Pulled<'_> {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+
+    fn half(window: u32) -> SendHalf {
+        let mut half = SendHalf::new(256 << 10);
+        half.connect(0, window, 32 << 10);
+        half
+    }
+
+    fn drain(half: &mut SendHalf) -> Vec<usize> {
+        let mut sizes = Vec::new();
+        while half.is_ready() {
+            half.pull(&mut |pulled| {
+                if let Pulled::Data(message) = pulled {
+                    sizes.push(message.data.len());
+                }
+                Ok(())
+            })
+            .unwrap();
+        }
+        sizes
+    }
+
+    /// Where the memory of the block at the end of the queue is.
+    fn tail(half: &SendHalf) -> *const u8 {
+        match half.queue.back() {
+            Some(Segment::Copied { block, .. }) => block.as_ptr(),
+            _ => panic!("no block"),
+        }
+    }
+
+    #[test]
+    fn typing_uses_one_block_and_an_idle_channel_keeps_little() {
+        let mut half = half(u32::MAX);
+        half.write(DataStream::Data, b"ls").unwrap();
+        let first = tail(&half);
+        drain(&mut half);
+        for _ in 0..100 {
+            half.write(DataStream::Data, b"\n").unwrap();
+            assert_eq!(tail(&half), first);
+            assert_eq!(drain(&mut half), [1]);
+        }
+        half.write(DataStream::Data, &[0; 200_000]).unwrap();
+        drain(&mut half);
+        assert!(half.spare.capacity() <= KEPT_BLOCK && half.queue.capacity() <= 4);
+    }
+
+    #[test]
+    fn bulk_reuses_blocks_and_packets_are_full() {
+        let mut half = half(u32::MAX);
+        half.write(DataStream::Data, &[0; 256 << 10]).unwrap();
+        let mut blocks: Vec<*const u8> = half
+            .queue
+            .iter()
+            .filter_map(|segment| match segment {
+                Segment::Copied { block, .. } => Some(block.as_ptr()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(blocks.len(), 4);
+        let block = vec![0; BLOCK];
+        for _ in 0..50 {
+            for _ in 0..2 {
+                half.pull(&mut |pulled| {
+                    assert!(matches!(pulled, Pulled::Data(m) if m.data.len() == MAX_DATA_SENT));
+                    Ok(())
+                })
+                .unwrap();
+            }
+            assert_eq!(half.write(DataStream::Data, &block), Ok(BLOCK));
+            blocks.rotate_left(1);
+            assert_eq!(Some(&tail(&half)), blocks.last());
+        }
+    }
+
+    #[test]
+    fn many_small_writes_make_full_packets_in_few_blocks() {
+        let mut half = half(u32::MAX);
+        while half.write(DataStream::Data, &[7; 100]).unwrap() > 0 {}
+        assert!(half.queue.len() <= 4);
+        assert_eq!(drain(&mut half), [32 << 10; 8]);
+    }
+}
