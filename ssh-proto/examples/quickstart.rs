@@ -3,24 +3,20 @@
 use std::error::Error;
 
 use bytes::BytesMut;
-use ssh_proto::crypto::{SecureRandom, rustcrypto};
-use ssh_proto::error::RandomFailed;
+use ssh_proto::crypto::rustcrypto;
+use ssh_proto::error::{DisconnectReason, RandomFailed};
 use ssh_proto::{
     AuthMethod, ChannelKind, ChannelRequest, ClientConfig, ClientConnection, ClientEvent,
     Connection, DataStream, Event, Instant, Password, ServerConfig, ServerConnection, ServerEvent,
 };
 
-struct OsRandom;
-
-impl SecureRandom for OsRandom {
-    fn fill(&mut self, dest: &mut [u8]) -> Result<(), RandomFailed> {
-        getrandom::fill(dest).map_err(|_| RandomFailed)
-    }
+fn os_random(dest: &mut [u8]) -> Result<(), RandomFailed> {
+    getrandom::fill(dest).map_err(|_| RandomFailed)
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let provider = rustcrypto::provider();
-    let host_key = provider.keys.generate("ssh-ed25519", &mut OsRandom)?;
+    let host_key = provider.keys.generate("ssh-ed25519", &mut os_random)?;
     let host_key = provider.signing_key(&host_key)?;
     let fingerprint = host_key.public_key().fingerprint(provider.sha256);
     let server_config = ServerConfig::builder(provider.clone())
@@ -29,8 +25,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let client_config = ClientConfig::builder(provider.clone()).build()?;
 
     let now = Instant::EPOCH; // No timer matters here, so time may stand still.
-    let mut server = ServerConnection::new(&server_config, Box::new(OsRandom), now)?;
-    let mut client = ClientConnection::new(&client_config, "ferris", Box::new(OsRandom), now)?;
+    let mut server = ServerConnection::new(&server_config, Box::new(os_random), now)?;
+    let mut client = ClientConnection::new(&client_config, "ferris", Box::new(os_random), now)?;
     let (mut to_server, mut to_client) = (BytesMut::new(), BytesMut::new());
 
     while !client.is_closed() {
@@ -56,7 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                     println!("exit status: {status}");
                 }
                 ClientEvent::Shared(Event::ChannelClosed(_)) => {
-                    client.disconnect(now, ssh_proto::error::DisconnectReason::BY_APPLICATION, "");
+                    client.disconnect(now, DisconnectReason::BY_APPLICATION, "");
                 }
                 _ => {}
             }

@@ -123,6 +123,7 @@ impl fmt::Debug for CryptoProvider {
 ///
 /// The core draws cookies, ephemeral keys and the seed of its padding from it, in an order that
 /// depends on the protocol alone. A deterministic source makes a whole session reproducible.
+/// A function or closure that fills a buffer is one, too.
 pub trait SecureRandom: Send {
     /// Fills `dest` with random bytes.
     ///
@@ -131,9 +132,9 @@ pub trait SecureRandom: Send {
     fn fill(&mut self, dest: &mut [u8]) -> Result<(), RandomFailed>;
 }
 
-impl<R: SecureRandom + ?Sized> SecureRandom for alloc::boxed::Box<R> {
+impl<F: FnMut(&mut [u8]) -> Result<(), RandomFailed> + Send> SecureRandom for F {
     fn fill(&mut self, dest: &mut [u8]) -> Result<(), RandomFailed> {
-        (**self).fill(dest)
+        self(dest)
     }
 }
 

@@ -50,10 +50,6 @@ fn public(line: &str) -> PublicKeyLine {
     PublicKeyLine::parse(line.as_bytes()).unwrap()
 }
 
-fn decrypt(file: &[u8]) -> Result<(PrivateKey, Comment), KeyFileError> {
-    PrivateKeyFile::parse(file)?.decrypt(Some(PASSPHRASE))
-}
-
 fn secret(key: &PrivateKey) -> [u8; 32] {
     match key {
         PrivateKey::Ed25519 { seed: secret, .. }

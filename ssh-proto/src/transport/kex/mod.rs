@@ -2,17 +2,18 @@
 
 mod derive;
 pub(crate) mod negotiate;
+mod report;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
-use core::fmt;
 use core::mem;
 
 use bytes::{Bytes, BytesMut};
 
 use self::derive::{KeySchedule, Transcript};
-use self::negotiate::{Agreement, Suite, marker};
+use self::negotiate::{Agreement, marker};
+pub use self::report::{Negotiated, NegotiatedSuite, SessionId};
 use super::TransportConfig;
 use super::recv::OpeningEpoch;
 use super::send::SealingEpoch;
@@ -23,73 +24,6 @@ use crate::error::{ApiMisuse, CryptoError, DecodeError, Error, PeerMisbehaved};
 use crate::role::Role;
 use crate::wire::kex::{KexEcdhInit, KexEcdhReply, KexInit, NewKeys};
 use crate::wire::{Message, number};
-
-/// The hash of the first key exchange: the name of the session for its whole life (RFC 4253 section 7.2).
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct SessionId(Bytes);
-
-impl SessionId {
-    /// Its bytes: as many as the hash of the first key exchange has.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for SessionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SessionId(")?;
-        for byte in self.0.iter().take(8) {
-            write!(f, "{byte:02x}")?;
-        }
-        f.write_str("..)")
-    }
-}
-
-/// Everything that a key exchange agreed on.
-#[non_exhaustive]
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Negotiated {
-    /// The key exchange method.
-    pub kex: &'static str,
-    /// The host key algorithm.
-    pub host_key_algorithm: &'static str,
-    /// The server's host key.
-    pub host_key: PublicKey,
-    /// What protects packets of the client.
-    pub client_to_server: NegotiatedSuite,
-    /// What protects packets of the server.
-    pub server_to_client: NegotiatedSuite,
-    /// Whether strict key exchange is in force, which thwarts prefix truncation (CVE-2023-48795).
-    pub strict_kex: bool,
-    /// Whether the method resists a quantum computer.
-    pub post_quantum: bool,
-    /// Whether this replaced earlier keys.
-    pub is_rekey: bool,
-    /// The session id; that of the first exchange.
-    pub session_id: SessionId,
-}
-
-/// The algorithms of one direction.
-#[non_exhaustive]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NegotiatedSuite {
-    /// The cipher.
-    pub cipher: &'static str,
-    /// The MAC; `None` where the cipher authenticates by itself.
-    pub mac: Option<&'static str>,
-    /// The compression method.
-    pub compression: &'static str,
-}
-
-impl From<Suite> for NegotiatedSuite {
-    fn from(suite: Suite) -> Self {
-        Self {
-            cipher: suite.cipher.name(),
-            mac: suite.mac.map(|mac| mac.name()),
-            compression: suite.compression.name(),
-        }
-    }
-}
 
 /// What may arrive next, as far as key exchange decides it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -517,7 +451,7 @@ impl Kex {
         };
         let session_id = self
             .session_id
-            .get_or_insert_with(|| SessionId(Bytes::copy_from_slice(secrets.hash.as_ref())));
+            .get_or_insert_with(|| SessionId::new(secrets.hash.as_ref()));
         let agreement = exchange.agreement;
         let schedule = KeySchedule {
             hash: agreement.kex.hash(),
