@@ -1,4 +1,34 @@
-//! Sans-IO SSH-2 protocol core, client and server.
+//! SSH-2, client and server, as a pure state machine: bytes and time go in; bytes, deadlines and events come out.
+//!
+//! There is no socket, clock, thread or source of randomness inside. A [`ClientConnection`] or
+//! [`ServerConnection`] is a value that is driven through the trait [`Connection`] by whatever owns
+//! the transport: a blocking loop, an event loop, an async runtime, a test, a fuzzer, or a channel
+//! of another connection.
+//!
+//! # Ten names
+//! - [`ClientConfig`] and [`ServerConfig`], built once and shared: algorithms of a
+//!   [`CryptoProvider`](crypto::CryptoProvider), host keys, [`Limits`].
+//! - [`ClientConnection`] and [`ServerConnection`], and [`Connection`], the trait that drives both.
+//! - [`ClientEvent`] and [`ServerEvent`], each around the [`Event`]s that both roles share.
+//! - [`ChannelId`] names a channel; one that is closed is never another.
+//! - [`Error`] says whether the peer, the caller or a limit was at fault.
+//!
+//! # Decisions are tokens
+//! Whatever the application decides comes as an owned token in an event: whether a host key is the
+//! right one ([`HostKeyCheck`]), how to authenticate ([`AuthTurn`]), whether a request authenticates
+//! ([`AuthRequest`]), whether a channel may be opened ([`IncomingChannel`]), a signature by a key that
+//! lives elsewhere ([`SignRequest`]). A token is passed to the method that answers it, whenever the
+//! answer is known; dropping it is the safe answer. There is no default that accepts.
+//!
+//! # A session between two buffers
+//! ```
+#![doc = include_str!("../examples/quickstart.rs")]
+//! ```
+//!
+//! # Features
+//! - `rustcrypto` (default): [`crypto::rustcrypto`], a provider in pure Rust.
+//! - `keys` (default): [`keys`], OpenSSH private key files and public key lines.
+//! - `arbitrary`: `Arbitrary` for [wire messages](wire), for property tests and fuzzing.
 #![no_std]
 #![forbid(unsafe_code)]
 

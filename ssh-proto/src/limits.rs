@@ -124,8 +124,10 @@ pub struct Limits {
     pub peer_rekey_interval: Duration,
     /// Bytes received before authentication. Default 2 MiB: no login needs more.
     pub pre_auth_bytes: u64,
-    /// Bytes of input that may be handed over and not yet be parsed. Default 8 MiB; a caller that honours `wants_read` never comes near it.
+    /// Bytes of input that may be handed over and not yet be parsed, once authenticated. Default 8 MiB; a caller that honours `wants_read` never comes near it.
     pub buffered_input: usize,
+    /// The same before authentication. Default 512 KiB: nobody is known yet, and half-open connections are many.
+    pub buffered_input_pre_auth: usize,
     /// Replies that may wait for a key exchange to end or for the peer to read: count. Default 1024.
     pub deferred_messages: usize,
     /// Replies that may wait for a key exchange to end or for the peer to read: bytes. Default 256 KiB (CVE-2025-26466).
@@ -181,6 +183,7 @@ impl Default for Limits {
             peer_rekey_interval: Duration::from_secs(10),
             pre_auth_bytes: 2 << 20,
             buffered_input: 8 << 20,
+            buffered_input_pre_auth: 512 << 10,
             deferred_messages: 1024,
             deferred_bytes: 256 << 10,
             auth_failures: 6,

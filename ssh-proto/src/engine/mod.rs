@@ -142,11 +142,15 @@ impl<S: Side> Core<S> {
             return;
         }
         self.transport.push_input(data);
-        if self.transport.buffered_input() > self.settings.limits.buffered_input {
+        let limits = &self.settings.limits;
+        let pre_auth = self.phase != Phase::Connection;
+        let most = match pre_auth {
+            true => limits.buffered_input_pre_auth,
+            false => limits.buffered_input,
+        };
+        if self.transport.buffered_input() > most {
             self.fail(Limit::BufferedInput.into());
-        } else if self.phase != Phase::Connection
-            && self.transport.received_bytes() > self.settings.limits.pre_auth_bytes
-        {
+        } else if pre_auth && self.transport.received_bytes() > limits.pre_auth_bytes {
             self.fail(Limit::PreAuthInput.into());
         }
     }
