@@ -1,6 +1,6 @@
 //! Bulk data and small packets through a client and a server in memory, next to the cipher alone on packets of the same layout.
 //!
-//! `cargo bench -p ssh-proto --bench data [-- part-of-a-cipher-name ...]`
+//! `cargo bench -p ssh-proto --bench data [-- part-of-cipher/payloadB ...]`
 
 mod support;
 
@@ -161,9 +161,12 @@ fn sample_sides<T>(it: &mut T, count: usize, halves: [fn(&mut T); 2]) -> [f64; 2
     meters.map(|meter| meter.ns as f64 / packets as f64)
 }
 
-fn measure(cipher: &'static dyn CipherAlgorithm, mac: &'static dyn MacAlgorithm) {
+fn measure(cipher: &'static dyn CipherAlgorithm, mac: &'static dyn MacAlgorithm, filter: &Filter) {
     for load in LOADS {
         let (payload, count) = load;
+        if !filter.admits(&format!("{}/{payload}B", cipher.name())) {
+            continue;
+        }
         let mut raw = Raw::new(cipher, mac, load);
         let setup = Setup::new(KEX, cipher.name(), mac.name(), Login::None);
         let mut pair = Pair::connect(&setup, &mut Meter::new(), &mut Meter::new());
@@ -245,8 +248,6 @@ fn main() {
         "r"
     );
     for cipher in provider.ciphers.iter().copied() {
-        if filter.admits(cipher.name()) {
-            measure(cipher, mac);
-        }
+        measure(cipher, mac, &filter);
     }
 }
