@@ -240,16 +240,22 @@ impl<S: Side> Core<S> {
 
     // Events.
 
-    /// Moves the events of the channels to those of the connection; false if there are none.
-    pub(super) fn drain_mux_events(&mut self) -> bool {
-        let mut any = false;
-        while let Some(event) = self.mux.as_mut().and_then(|mux| mux.poll_event()) {
+    /// The next event of the channels. It is not queued on its way: data would cost an allocation
+    /// for each packet.
+    pub(super) fn next_channel_event(&mut self) -> Option<Event> {
+        loop {
+            let event = self.mux.as_mut()?.poll_event()?;
             if let Some(event) = self.channel_event(event) {
-                self.events.push_back(event.into());
-                any = true;
+                return Some(event);
             }
         }
-        any
+    }
+
+    /// Moves the events of the channels to those of the connection.
+    pub(super) fn drain_channel_events(&mut self) {
+        while let Some(event) = self.next_channel_event() {
+            self.events.push_back(event.into());
+        }
     }
 
     fn question(&mut self, question: Question) -> Ticket {

@@ -204,8 +204,8 @@ impl<S: Side> Core<S> {
                 }
                 return Some(event);
             }
-            if self.drain_mux_events() {
-                continue;
+            if let Some(event) = self.next_channel_event() {
+                return Some(event.into());
             }
             if !self.is_open() {
                 return None;
@@ -352,7 +352,7 @@ impl<S: Side> Core<S> {
         self.timers.stop_all();
         self.pause = None;
         self.questions.clear();
-        self.drain_mux_events();
+        self.drain_channel_events();
         // Tokens among the events that were not fetched lapse with the connection.
         self.events.push_back(Event::Disconnected(cause).into());
     }

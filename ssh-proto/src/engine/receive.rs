@@ -28,7 +28,8 @@ use crate::wire::{Message, Reader, number};
 /// the application is not keeping up, so the copy costs nothing that matters.
 const COPY_UNREAD: usize = 128 << 10;
 
-/// A slice is kept only if the memory behind it is at most this many times its size.
+/// A slice is kept only if the memory behind it is at most this many times its size, or if it is
+/// the only data that waits: an application that keeps up is spared the copies.
 const PIN_FACTOR: usize = 8;
 
 impl<S: Side> Core<S> {
@@ -118,8 +119,9 @@ impl<S: Side> Core<S> {
                 let Some(mux) = &mut self.mux else {
                     return Err(Error::Internal("connection phase without channels"));
                 };
-                let copy = mux.unread_bytes() > COPY_UNREAD
-                    || packet.payload.len().saturating_mul(PIN_FACTOR) < packet.pinned;
+                let unread = mux.unread_bytes();
+                let small = packet.payload.len().saturating_mul(PIN_FACTOR) < packet.pinned;
+                let copy = unread > COPY_UNREAD || unread > 0 && small;
                 mux.handle(packet.payload.freeze(), copy, &mut self.outbox)?;
             }
             number::PING => {

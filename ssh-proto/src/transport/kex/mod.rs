@@ -190,11 +190,11 @@ impl Kex {
     }
 
     pub(crate) fn pop_output(&mut self) -> Option<KexItem> {
-        let item = self.lane.pop_front();
+        let item = self.lane.pop_front()?;
         if self.lane.is_empty() {
             self.lane = VecDeque::new();
         }
-        item
+        Some(item)
     }
 
     /// Queues a message behind our `NEWKEYS`, ahead of everything else.
