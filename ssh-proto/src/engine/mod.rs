@@ -3,6 +3,8 @@
 mod channels;
 pub(crate) mod event;
 mod phase;
+#[cfg(test)]
+mod phase_tests;
 mod receive;
 pub(crate) mod side;
 pub(crate) mod token;
