@@ -69,7 +69,7 @@ pub struct Core<S: Side> {
     missed_keepalives: u32,
     ext_infos: u8,
     peer_answers_pings: bool,
-    /// Packets since the peer's first `NEWKEYS`.
+    /// Packets since the peer's first `NEWKEYS`, the one at hand included.
     keyed_packets: u64,
     authenticated: Option<Authenticated>,
 }
