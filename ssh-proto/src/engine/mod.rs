@@ -16,7 +16,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use self::event::{Disconnected, Event};
 use self::phase::Phase;
@@ -77,8 +77,10 @@ pub struct Core<S: Side> {
 /// Whether the connection lives.
 enum Life {
     Open,
-    /// Over, but for a `DISCONNECT` that is to leave.
-    Ending(DisconnectReason, &'static str, bytes::Bytes),
+    /// The application ended it: what is queued may leave, then this `DISCONNECT`.
+    Leaving(DisconnectReason, Bytes),
+    /// An error ended it: nothing leaves but this `DISCONNECT`.
+    Failing(DisconnectReason, &'static str),
     Closed,
 }
 
@@ -283,7 +285,7 @@ impl<S: Side> Core<S> {
 
     /// Begins a key exchange where keys have been used enough.
     fn rekey_if_due(&mut self) -> Result<(), Error> {
-        if self.phase == Phase::Connection && self.transport.rekey_is_due() {
+        if self.is_open() && self.phase == Phase::Connection && self.transport.rekey_is_due() {
             self.transport.start_rekey()?;
             self.watch_kex();
         }
@@ -320,7 +322,7 @@ impl<S: Side> Core<S> {
             return;
         }
         self.life = match goodbye.filter(|_| self.transport.can_say_goodbye()) {
-            Some((reason, text)) => Life::Ending(reason, text, bytes::Bytes::new()),
+            Some((reason, text)) => Life::Failing(reason, text),
             None => Life::Closed,
         };
         self.wind_down(cause);
@@ -333,7 +335,7 @@ impl<S: Side> Core<S> {
             return;
         }
         self.life = match self.transport.can_say_goodbye() {
-            true => Life::Ending(reason, "", bytes::Bytes::copy_from_slice(text.as_bytes())),
+            true => Life::Leaving(reason, Bytes::copy_from_slice(text.as_bytes())),
             false => Life::Closed,
         };
         self.wind_down(Disconnected::ByApplication);

@@ -1,6 +1,8 @@
 //! From layers to packets: lanes in their order, the gate of key exchange, and the last word.
 
-use bytes::BytesMut;
+use core::mem;
+
+use bytes::{Bytes, BytesMut};
 
 use super::side::Side;
 use super::{Core, Life};
@@ -54,7 +56,7 @@ impl<S: Side> Core<S> {
     pub(crate) fn wants_write(&self) -> bool {
         match self.life {
             Life::Closed => false,
-            Life::Ending(..) => true,
+            Life::Leaving(..) | Life::Failing(..) => true,
             Life::Open => {
                 self.transport.has_urgent_output()
                     || (self.transport.gate_is_open()
@@ -69,42 +71,34 @@ impl<S: Side> Core<S> {
         if self.transport.transmit_kex(out)? {
             return Ok(true);
         }
-        if self.transport.gate_is_open() {
+        if self.transport.gate_is_open() && !matches!(self.life, Life::Failing(..)) {
             if let Some(payload) = self.outbox.pop() {
                 self.transport.transmit_payload(payload.as_ref(), out)?;
-                self.rekey_while_open()?;
+                self.rekey_if_due()?;
                 return Ok(true);
             }
             if self.transmit_channel(out)? {
-                self.rekey_while_open()?;
+                self.rekey_if_due()?;
                 return Ok(true);
             }
         }
-        if let Life::Ending(reason, text, owned) = &self.life {
-            let (reason, text, owned) = (*reason, *text, owned.clone());
-            let description = if owned.is_empty() {
-                text.as_bytes()
-            } else {
-                &owned[..]
-            };
-            self.life = Life::Closed;
-            self.transport.transmit(
-                &Disconnect {
-                    reason,
-                    description,
-                    language: b"",
-                },
-                out,
-            )?;
-        }
+        let (reason, description) = match mem::replace(&mut self.life, Life::Closed) {
+            Life::Leaving(reason, text) => (reason, text),
+            Life::Failing(reason, text) => (reason, Bytes::from_static(text.as_bytes())),
+            life => {
+                self.life = life;
+                return Ok(false);
+            }
+        };
+        self.transport.transmit(
+            &Disconnect {
+                reason,
+                description: &description,
+                language: b"",
+            },
+            out,
+        )?;
         Ok(false)
-    }
-
-    fn rekey_while_open(&mut self) -> Result<(), Error> {
-        match self.is_open() {
-            true => self.rekey_if_due(),
-            false => Ok(()),
-        }
     }
 
     /// One message pulled from the channels.
