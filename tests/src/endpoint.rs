@@ -1,0 +1,70 @@
+//! What both connection types have in common beyond `Connection`: a name for their events, so that tests can be generic.
+
+use std::fmt::Debug;
+
+use ssh_proto::{
+    ClientConnection, ClientEvent, Connection, Disconnected, Event, Instant, ServerConnection,
+    ServerEvent,
+};
+
+/// A connection whose events tests can name.
+pub trait Endpoint: Connection {
+    /// The events of this role.
+    type Event: Debug;
+
+    /// The next event, as `poll_event`.
+    fn next_event(&mut self) -> Option<Self::Event>;
+
+    /// What both roles share.
+    fn shared(event: &Self::Event) -> Option<&Event>;
+
+    /// Why the connection ended, if this is the terminal event.
+    fn terminal(event: &Self::Event) -> Option<&Disconnected> {
+        match Self::shared(event) {
+            Some(Event::Disconnected(cause)) => Some(cause),
+            _ => None,
+        }
+    }
+}
+
+impl Endpoint for ClientConnection {
+    type Event = ClientEvent;
+
+    fn next_event(&mut self) -> Option<ClientEvent> {
+        self.poll_event()
+    }
+
+    fn shared(event: &ClientEvent) -> Option<&Event> {
+        match event {
+            ClientEvent::Shared(event) => Some(event),
+            _ => None,
+        }
+    }
+}
+
+impl Endpoint for ServerConnection {
+    type Event = ServerEvent;
+
+    fn next_event(&mut self) -> Option<ServerEvent> {
+        self.poll_event()
+    }
+
+    fn shared(event: &ServerEvent) -> Option<&Event> {
+        match event {
+            ServerEvent::Shared(event) => Some(event),
+            _ => None,
+        }
+    }
+}
+
+/// An application on one side. Closures over a connection and an event are applications.
+pub trait App<E: Endpoint> {
+    /// Handles one event.
+    fn on_event(&mut self, connection: &mut E, event: E::Event, now: Instant);
+}
+
+impl<E: Endpoint, F: FnMut(&mut E, E::Event)> App<E> for F {
+    fn on_event(&mut self, connection: &mut E, event: E::Event, _: Instant) {
+        self(connection, event);
+    }
+}

@@ -1,0 +1,63 @@
+//! Keys, providers and configs that tests begin with.
+
+use std::sync::Arc;
+
+use ssh_proto::crypto::{CryptoProvider, SigningKey, rustcrypto};
+use ssh_proto::{ClientConfig, ClientConfigBuilder, Limits, ServerConfig, ServerConfigBuilder};
+
+use crate::rng::TestRng;
+
+/// The user of all tests.
+pub const USER: &str = "ferris";
+
+/// Its password.
+pub const PASSWORD: &str = "crab";
+
+/// The key types of the default provider.
+pub const KEY_TYPES: [&str; 2] = ["ssh-ed25519", "ecdsa-sha2-nistp256"];
+
+/// The default provider.
+pub fn provider() -> CryptoProvider {
+    rustcrypto::provider()
+}
+
+/// A key of this type; the same for the same seed.
+///
+/// # Panics
+/// If the provider has no such type.
+pub fn key(key_type: &str, seed: u64) -> Arc<dyn SigningKey> {
+    let provider = provider();
+    let key = provider
+        .keys
+        .generate(key_type, &mut TestRng::new(seed ^ 0x6b65_7900))
+        .expect("key type of the provider");
+    provider.signing_key(&key).expect("generated key")
+}
+
+/// The host key of [`server_config`].
+pub fn host_key() -> Arc<dyn SigningKey> {
+    key("ssh-ed25519", 100)
+}
+
+/// The key that [`ServerApp`](crate::ServerApp) knows of [`USER`].
+pub fn user_key() -> Arc<dyn SigningKey> {
+    key("ssh-ed25519", 200)
+}
+
+/// A client with the default provider.
+pub fn client_config() -> ClientConfigBuilder {
+    ClientConfig::builder(provider())
+}
+
+/// A server with the default provider and [`host_key`].
+pub fn server_config() -> ServerConfigBuilder {
+    ServerConfig::builder(provider()).signing_host_key(host_key())
+}
+
+/// The limits with which [`client_config`] begins.
+pub fn client_limits() -> Limits {
+    let mut limits = Limits::default();
+    limits.login_grace = None;
+    limits.decision_timeout = None;
+    limits
+}

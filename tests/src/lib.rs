@@ -1,0 +1,34 @@
+//! Test support: client and server joined by a seeded link under a virtual clock, a hostile peer of either role, and scripted applications.
+//!
+//! Nothing here opens a socket, reads a clock or asks the system for randomness: with the same
+//! seed, the same test does the same to the byte.
+//!
+//! - [`Pair`] joins a client and a server. A [`Mode`] says how the bytes between them are split
+//!   and how often keys are replaced; [`for_each_mode`] runs a test under all of them.
+//! - [`Hostile`] joins one connection and a [`RawPeer`], which shares no code with the transport
+//!   of `ssh-proto` and can do every step wrong.
+//! - [`ClientApp`] and [`ServerApp`] are applications for tests that are about something else.
+//!   Any closure that takes a connection and an event will do as well, see [`App`].
+
+pub mod app;
+pub mod endpoint;
+pub mod fixtures;
+pub mod hostile;
+pub mod link;
+pub mod mode;
+pub mod pair;
+pub mod raw;
+mod raw_kex;
+pub mod rng;
+pub mod transcript;
+
+pub use self::app::{ClientApp, Credential, Job, JobResult, ServerApp};
+pub use self::endpoint::{App, Endpoint};
+pub use self::hostile::{Hostile, Stage};
+pub use self::link::Link;
+pub use self::mode::{Chunking, Mode, for_each_chunking, for_each_mode};
+pub use self::pair::{Pair, PairBuilder};
+pub use self::raw::{RawPacket, RawPeer};
+pub use self::raw_kex::{RawOffer, RawReply};
+pub use self::rng::TestRng;
+pub use self::transcript::Transcript;

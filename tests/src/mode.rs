@@ -1,0 +1,101 @@
+//! The ways in which every behavioural test is run: how bytes are split, how often keys are replaced.
+
+use ssh_proto::Limits;
+
+/// How a stream of bytes is cut before it is handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chunking {
+    /// Everything that is there at once.
+    Whole,
+    /// One byte at a time.
+    ByteAtATime,
+    /// Pieces of random size, mostly small, in memory of their own half of the time.
+    Random(u64),
+}
+
+/// How a test is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mode {
+    /// How bytes are cut, in both directions.
+    pub chunking: Chunking,
+    /// Packets in either direction after which each side begins a key exchange.
+    pub rekey_every: Option<u64>,
+    /// Where the randomness of both sides and of the link begins.
+    pub seed: u64,
+}
+
+impl Mode {
+    /// Everything whole, keys kept.
+    pub const PLAIN: Self = Self {
+        chunking: Chunking::Whole,
+        rekey_every: None,
+        seed: 1,
+    };
+
+    /// The modes of [`for_each_mode`].
+    pub const ALL: [Self; 5] = [
+        Self::PLAIN,
+        Self {
+            chunking: Chunking::ByteAtATime,
+            ..Self::PLAIN
+        },
+        Self {
+            chunking: Chunking::Random(2),
+            ..Self::PLAIN
+        },
+        Self {
+            rekey_every: Some(3),
+            ..Self::PLAIN
+        },
+        Self {
+            chunking: Chunking::ByteAtATime,
+            rekey_every: Some(5),
+            ..Self::PLAIN
+        },
+    ];
+
+    /// Changes limits as this mode wants them.
+    pub fn apply(&self, limits: &mut Limits) {
+        if let Some(packets) = self.rekey_every {
+            limits.rekey_packets = packets;
+            // The virtual clock stands still, so all exchanges fall into one interval.
+            limits.peer_rekeys = u32::MAX;
+        }
+    }
+
+    /// The same, but keys are kept.
+    pub fn without_rekeys(self) -> Self {
+        Self {
+            rekey_every: None,
+            ..self
+        }
+    }
+
+    /// A size for bulk data: `bytes`, or less where each byte or each few packets cost much.
+    pub fn bulk(&self, bytes: usize) -> usize {
+        match (self.chunking, self.rekey_every) {
+            (Chunking::ByteAtATime, _) => bytes.min(48 << 10),
+            (_, Some(_)) => bytes.min(512 << 10),
+            (Chunking::Random(_), None) => bytes.min(256 << 10),
+            (Chunking::Whole, None) => bytes,
+        }
+    }
+}
+
+/// Runs a test under every mode. The mode of the failure stands last in the captured output.
+pub fn for_each_mode(mut test: impl FnMut(Mode)) {
+    for mode in Mode::ALL {
+        println!("{mode:?}");
+        test(mode);
+    }
+}
+
+/// Runs a test with bytes cut in every way and keys kept, for tests with a hostile peer.
+pub fn for_each_chunking(mut test: impl FnMut(Mode)) {
+    for mode in Mode::ALL {
+        if mode.rekey_every.is_none() {
+            println!("{mode:?}");
+            test(mode);
+        }
+    }
+}
