@@ -3,6 +3,8 @@
 mod channels;
 pub(crate) mod event;
 mod phase;
+#[cfg(test)]
+mod phase_tests;
 mod receive;
 pub(crate) mod side;
 pub(crate) mod token;
@@ -15,7 +17,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use self::event::{Disconnected, Event};
 use self::phase::Phase;
@@ -68,7 +70,7 @@ pub struct Core<S: Side> {
     missed_keepalives: u32,
     ext_infos: u8,
     peer_answers_pings: bool,
-    /// Packets since the peer's first `NEWKEYS`.
+    /// Packets since the peer's first `NEWKEYS`, the one at hand included.
     keyed_packets: u64,
     authenticated: Option<Authenticated>,
 }
@@ -76,8 +78,10 @@ pub struct Core<S: Side> {
 /// Whether the connection lives.
 enum Life {
     Open,
-    /// Over, but for a `DISCONNECT` that is to leave.
-    Ending(Goodbye),
+    /// The application ended it: what is queued may leave, then this `DISCONNECT`.
+    Leaving(Goodbye),
+    /// An error ended it: nothing leaves but this `DISCONNECT`.
+    Failing(Goodbye),
     Closed,
 }
 
@@ -325,30 +329,38 @@ impl<S: Side> Core<S> {
         self.end(Disconnected::Error(error), goodbye);
     }
 
-    /// Ends the connection because the application wants it, after what is queued and may leave.
-    pub(crate) fn disconnect(&mut self, now: Instant, reason: DisconnectReason, text: &str) {
-        self.tick(now);
-        let description = text
-            .get(..text.floor_char_boundary(MAX_PEER_TEXT))
-            .unwrap_or_default();
-        let description = description.to_owned().into();
-        self.end(
-            Disconnected::ByApplication,
-            Some(Goodbye {
-                reason,
-                description,
-            }),
-        );
-    }
-
     fn end(&mut self, cause: Disconnected, goodbye: Option<Goodbye>) {
         if !self.is_open() {
             return;
         }
         self.life = match goodbye.filter(|_| self.transport.can_say_goodbye()) {
-            Some(goodbye) => Life::Ending(goodbye),
+            Some(goodbye) => Life::Failing(goodbye),
             None => Life::Closed,
         };
+        self.wind_down(cause);
+    }
+
+    /// Ends the connection because the application wants it, after what is queued and may leave.
+    pub(crate) fn disconnect(&mut self, now: Instant, reason: DisconnectReason, text: &str) {
+        self.tick(now);
+        if !self.is_open() {
+            return;
+        }
+        let description = text
+            .get(..text.floor_char_boundary(MAX_PEER_TEXT))
+            .unwrap_or_default();
+        let description = description.to_owned().into();
+        self.life = match self.transport.can_say_goodbye() {
+            true => Life::Leaving(Goodbye {
+                reason,
+                description,
+            }),
+            false => Life::Closed,
+        };
+        self.wind_down(Disconnected::ByApplication);
+    }
+
+    fn wind_down(&mut self, cause: Disconnected) {
         self.timers.stop_all();
         self.pause = None;
         self.questions.clear();

@@ -67,7 +67,7 @@ pub(crate) fn admit(situation: Situation, number: u8) -> Verdict {
 fn before_first_kexinit(number: u8) -> Verdict {
     match number {
         DISCONNECT | IGNORE | UNIMPLEMENTED | DEBUG | KEXINIT => Verdict::Deliver,
-        8..=19 => Verdict::Unimplemented,
+        8..=19 | 22..=29 => Verdict::Unimplemented,
         PING => Verdict::Ignore,
         _ => Verdict::Fatal,
     }

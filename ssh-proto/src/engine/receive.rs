@@ -44,6 +44,7 @@ impl<S: Side> Core<S> {
             return Ok(false);
         };
         self.heard_from_peer();
+        self.keyed_packets = self.keyed_packets.saturating_add(1);
         let number = packet.number();
         let situation = Situation {
             role: S::ROLE,
@@ -58,7 +59,6 @@ impl<S: Side> Core<S> {
             Verdict::Unimplemented => self.unimplemented(packet.sequence),
             Verdict::Fatal => return Err(PeerMisbehaved::UnexpectedMessage(number).into()),
         }
-        self.keyed_packets = self.keyed_packets.saturating_add(1);
         self.rekey_if_due()?;
         Ok(true)
     }
@@ -167,7 +167,7 @@ impl<S: Side> Core<S> {
     /// RFC 8308 section 2.4. Late or surplus ones are answered as unknown.
     fn ext_info(&mut self, packet: &Packet) -> Result<(), Error> {
         let in_place = match S::ROLE {
-            Role::Server => self.keyed_packets == 0 && self.ext_infos < MAX_EXT_INFO_FROM_CLIENT,
+            Role::Server => self.keyed_packets == 1 && self.ext_infos < MAX_EXT_INFO_FROM_CLIENT,
             Role::Client => self.ext_infos < MAX_EXT_INFO_FROM_SERVER,
         };
         if !in_place {

@@ -56,7 +56,7 @@ impl<S: Side> Core<S> {
     pub(crate) fn wants_write(&self) -> bool {
         match self.life {
             Life::Closed => false,
-            Life::Ending(..) => true,
+            Life::Leaving(..) | Life::Failing(..) => true,
             Life::Open => {
                 self.transport.has_urgent_output()
                     || (self.transport.gate_is_open()
@@ -71,7 +71,7 @@ impl<S: Side> Core<S> {
         if self.transport.transmit_kex(out)? {
             return Ok(true);
         }
-        if self.transport.gate_is_open() {
+        if self.transport.gate_is_open() && !matches!(self.life, Life::Failing(..)) {
             if let Some(payload) = self.outbox.pop() {
                 self.transport.transmit_payload(payload.as_ref(), out)?;
                 self.rekey_if_due()?;
@@ -82,18 +82,19 @@ impl<S: Side> Core<S> {
                 return Ok(true);
             }
         }
-        match mem::replace(&mut self.life, Life::Closed) {
-            Life::Ending(goodbye) => {
-                let description = goodbye.description.as_bytes();
-                let message = Disconnect {
-                    reason: goodbye.reason,
-                    description,
-                    language: b"",
-                };
-                self.transport.transmit(&message, out)?;
+        let goodbye = match mem::replace(&mut self.life, Life::Closed) {
+            Life::Leaving(goodbye) | Life::Failing(goodbye) => goodbye,
+            life => {
+                self.life = life;
+                return Ok(false);
             }
-            other => self.life = other,
-        }
+        };
+        let message = Disconnect {
+            reason: goodbye.reason,
+            description: goodbye.description.as_bytes(),
+            language: b"",
+        };
+        self.transport.transmit(&message, out)?;
         Ok(false)
     }
 

@@ -2,6 +2,8 @@
 
 pub(crate) mod ident;
 pub(crate) mod kex;
+#[cfg(test)]
+mod packet_tests;
 mod recv;
 mod rekey;
 mod send;
