@@ -1,4 +1,4 @@
-//! What both connection types have in common beyond `Connection`: a name for their events, so that tests can be generic.
+//! What both connection types have in common beyond `Connection`: a look into their events, so that tests can be generic.
 
 use std::fmt::Debug;
 
@@ -7,11 +7,8 @@ use ssh_proto::{
     ServerEvent,
 };
 
-/// A connection whose events tests can name.
-pub trait Endpoint: Connection {
-    /// The events of this role.
-    type Event: Debug;
-
+/// A connection whose events tests can look into.
+pub trait Endpoint: Connection<Event: Debug> {
     /// The next event, as `poll_event`.
     fn next_event(&mut self) -> Option<Self::Event>;
 
@@ -28,8 +25,6 @@ pub trait Endpoint: Connection {
 }
 
 impl Endpoint for ClientConnection {
-    type Event = ClientEvent;
-
     fn next_event(&mut self) -> Option<ClientEvent> {
         self.poll_event()
     }
@@ -43,8 +38,6 @@ impl Endpoint for ClientConnection {
 }
 
 impl Endpoint for ServerConnection {
-    type Event = ServerEvent;
-
     fn next_event(&mut self) -> Option<ServerEvent> {
         self.poll_event()
     }
