@@ -1,0 +1,122 @@
+//! Documents that repeat the code are held to it: the limits page is generated, the README shows the examples.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The doc comments, names and defaults of `limits.rs`, as the page shows them.
+fn limits_page(source: &str) -> String {
+    let default_of = |field: &str| {
+        let prefix = format!("            {field}: ");
+        let line = source.lines().find(|line| line.starts_with(&prefix))?;
+        Some(line[prefix.len()..].trim_end_matches(',').to_owned())
+    };
+    let (mut constants, mut fields) = (Vec::new(), Vec::new());
+    let mut docs: Vec<&str> = Vec::new();
+    for line in source.lines() {
+        let line = line.trim();
+        if let Some(doc) = line.strip_prefix("///") {
+            docs.push(doc.trim());
+            continue;
+        }
+        let doc = docs
+            .join(" ")
+            .replace("[`Self::", "`")
+            .replace("[`", "`")
+            .replace("`]", "`");
+        if let Some(item) = line.strip_prefix("pub const ") {
+            let (name, rest) = item.split_once(": ").unwrap();
+            let value = rest.split_once(" = ").unwrap().1.trim_end_matches(';');
+            constants.push(format!("| `{name}` | `{value}` | {doc} |"));
+        } else if let Some(item) = line.strip_prefix("pub ").filter(|item| item.ends_with(',')) {
+            let name = item.split_once(':').unwrap().0;
+            let default = default_of(name).unwrap_or_else(|| panic!("{name} has no default"));
+            fields.push(format!("| `{name}` | `{default}` | {doc} |"));
+        }
+        if !line.starts_with("#[") {
+            docs.clear();
+        }
+    }
+    assert!(
+        constants.len() > 20 && fields.len() > 20,
+        "limits.rs has another form than expected"
+    );
+    format!(
+        "# Limits\n\n\
+         Every bound on what a peer can make a connection hold or do stands in\n\
+         `ssh-proto/src/limits.rs`, with its reason. This page is made from it: after a change there,\n\
+         run `UPDATE_DOCS=1 cargo test -p ssh-tests --test docs`.\n\n\
+         ## Per connection\n\n\
+         Fields of `Limits`, set through `limits` of the config builders. Clients are built with\n\
+         `login_grace` and `decision_timeout` off, since people are asked there.\n\n\
+         | field | default | what and why |\n|---|---|---|\n{}\n\n\
+         ## Fixed\n\n\
+         | constant | value | what and why |\n|---|---|---|\n{}\n",
+        fields.join("\n"),
+        constants.join("\n")
+    )
+}
+
+#[test]
+fn the_limits_page_is_that_of_the_code() {
+    let page = limits_page(&read("ssh-proto/src/limits.rs"));
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(root().join("docs/limits.md"), &page).unwrap();
+    }
+    assert_eq!(
+        read("docs/limits.md"),
+        page,
+        "run UPDATE_DOCS=1 cargo test -p ssh-tests --test docs"
+    );
+}
+
+#[test]
+fn the_readme_shows_the_examples() {
+    let readme = read("README.md");
+    for example in [
+        "ssh-proto/examples/quickstart.rs",
+        "ssh-io-std/examples/quickstart.rs",
+    ] {
+        let code = read(example);
+        let code = code.split_once("\n\n").unwrap().1.trim_end();
+        assert!(
+            readme.contains(code),
+            "README.md does not show {example} as it is"
+        );
+    }
+}
+
+#[test]
+fn links_between_documents_hold() {
+    let mut checked = 0;
+    for page in [
+        "README.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "docs/architecture.md",
+        "docs/driving.md",
+        "docs/performance.md",
+    ] {
+        let base = root().join(page);
+        for link in read(page).split("](").skip(1) {
+            let target = link.split(')').next().unwrap().split('#').next().unwrap();
+            if target.is_empty() || target.contains("://") {
+                continue;
+            }
+            let path = base.parent().unwrap().join(target);
+            assert!(
+                path.exists(),
+                "{page} links to {target}, which is not there"
+            );
+            checked += 1;
+        }
+    }
+    assert!(checked > 5);
+}
