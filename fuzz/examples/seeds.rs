@@ -1,0 +1,275 @@
+//! Writes the part of the corpus that is made and not found: `cargo run -p ssh-fuzz --example seeds`.
+
+use std::fs;
+use std::path::Path;
+
+use bytes::BytesMut;
+use ssh_fuzz::provider::{FixedRandom, NullKey, SIGNATURES, provider};
+use ssh_proto::wire::auth::{AuthMethod, PasswordAuth, UserauthRequest};
+use ssh_proto::wire::connection::{
+    ChannelOpen, ChannelOpenKind, ChannelRequest, ChannelRequestKind,
+};
+use ssh_proto::wire::extension::ExtInfo;
+use ssh_proto::wire::kex::KexInit;
+use ssh_proto::wire::transport::Disconnect;
+use ssh_proto::wire::{Message, NameList};
+use ssh_proto::{
+    ClientConfig, ClientConnection, Connection, Instant, ServerConfig, ServerConnection,
+};
+
+fn put(target: &str, name: &str, data: &[u8]) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("corpus")
+        .join(target);
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join(name), data).unwrap();
+}
+
+fn encode<'a>(message: &impl Message<'a>) -> BytesMut {
+    let mut payload = BytesMut::new();
+    message.to_payload(&mut payload);
+    payload
+}
+
+/// What a connection says first.
+fn greeting(connection: &mut impl Connection) -> BytesMut {
+    let mut out = BytesMut::new();
+    while connection.poll_transmit(Instant::EPOCH, &mut out).is_some() {}
+    out
+}
+
+fn main() {
+    greetings();
+    messages();
+    streams();
+    pairs();
+    keys();
+}
+
+fn greetings() {
+    let config = ClientConfig::builder(provider()).build().unwrap();
+    let random = Box::new(FixedRandom(1));
+    let mut client = ClientConnection::new(&config, "alice", random, Instant::EPOCH).unwrap();
+    let client = greeting(&mut client);
+    let config = ServerConfig::builder(provider())
+        .signing_host_key(NullKey::new(SIGNATURES[0]))
+        .build()
+        .unwrap();
+    let random = Box::new(FixedRandom(1));
+    let mut server = ServerConnection::new(&config, random, Instant::EPOCH).unwrap();
+    let server = greeting(&mut server);
+    put("ident", "client", &client);
+    put("ident", "server", &server);
+    put("ident", "lines", b"one\r\ntwo\nSSH-2.0-x y z\n");
+    put("ident", "old", b"SSH-1.99-x\r\n");
+    put("ident", "text", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    put("ident", "length", b"SSH-2.0-x\r\n\xff\xff\xff\xff\x00");
+}
+
+fn messages() {
+    let names = |names: &'static str| NameList::parse(names.as_bytes()).unwrap();
+    let kexinit = KexInit {
+        cookie: [1; 16],
+        kex: names("curve25519-sha256,kex-strict-c-v00@openssh.com"),
+        host_key: names("ssh-ed25519"),
+        cipher_client_to_server: names("aes128-ctr"),
+        cipher_server_to_client: names("aes128-ctr"),
+        mac_client_to_server: names("hmac-sha2-256"),
+        mac_server_to_client: names("hmac-sha2-256"),
+        compression_client_to_server: names("none"),
+        compression_server_to_client: names("none"),
+        languages_client_to_server: b"",
+        languages_server_to_client: b"",
+        first_kex_packet_follows: true,
+        reserved: 0,
+    };
+    put("wire", "kexinit", &encode(&kexinit));
+    put(
+        "wire",
+        "disconnect",
+        &encode(&Disconnect {
+            reason: ssh_proto::error::DisconnectReason::BY_APPLICATION,
+            description: b"bye",
+            language: b"",
+        }),
+    );
+    put(
+        "wire",
+        "ext_info",
+        &encode(&ExtInfo {
+            extensions: vec![(b"server-sig-algs", b"ssh-ed25519"), (b"", b"")],
+        }),
+    );
+    put(
+        "wire",
+        "password",
+        &encode(&UserauthRequest {
+            user: b"alice",
+            service: b"ssh-connection",
+            method: AuthMethod::Password(PasswordAuth {
+                password: b"secret",
+                new_password: Some(b"better"),
+            }),
+        }),
+    );
+    put(
+        "wire",
+        "open",
+        &encode(&ChannelOpen {
+            kind: ChannelOpenKind::Session(()),
+            sender: 1,
+            window_size: 1 << 20,
+            max_packet_size: 1 << 15,
+        }),
+    );
+    put(
+        "wire",
+        "exec",
+        &encode(&ChannelRequest {
+            recipient: 1,
+            kind: ChannelRequestKind::Exec(b"ls"),
+            want_reply: true,
+        }),
+    );
+    put("wire", "modes", &[53, 0, 0, 0, 1, 128, 0, 0, 0x96, 0, 0]);
+    put("wire", "names", b"a,b@x,");
+    // Lists by number; each list is a count and that many numbers.
+    put(
+        "negotiation",
+        "all",
+        &[1, 0, 1, 0, 1, 0, 1, 0, 0, 0, 1, 0, 1, 0],
+    );
+    put(
+        "negotiation",
+        "macs",
+        &[2, 1, 0, 2, 1, 0, 1, 2, 1, 3, 2, 1, 0, 2, 2, 1, 1, 0, 1, 0],
+    );
+    put(
+        "negotiation",
+        "strict",
+        &[3, 0, 5, 6, 1, 0, 1, 2, 1, 0, 1, 2, 0, 1, 0, 1, 0],
+    );
+    put("negotiation", "none", &[1, 7, 1, 0]);
+    for choice in 0..6 {
+        let mut input = vec![choice | choice << 4, 0];
+        input.extend((0..96).map(|byte: u8| byte.wrapping_mul(41)));
+        put("packets", &format!("suite-{choice}"), &input);
+    }
+}
+
+/// Depth of the login, flags, then the script.
+fn streams() {
+    for target in ["client_stream", "server_stream"] {
+        for depth in 0..=6 {
+            let mut input = vec![depth, 1];
+            // Each kind of message, then each operation of the application.
+            for index in 0..48 {
+                input.extend([0, index, 2, 1, 1, 1, 1, 1, 1, 1, 1, 0]);
+            }
+            put(target, &format!("messages-{depth}"), &input);
+            let mut input = vec![depth, 3];
+            for operation in 0..16 {
+                input.extend([15, operation, 8, 10, 12]);
+            }
+            put(target, &format!("operations-{depth}"), &input);
+        }
+        put(target, "rekeys", &[6, 1, 10, 10, 10, 0, 40, 2, 3, 10]);
+        put(target, "not-strict", &[6, 0, 0, 1, 1, 0, 2, 1, 10]);
+    }
+}
+
+/// Flags, then operations.
+fn pairs() {
+    let client = |operation: u8, argument: u8| [0, operation, argument];
+    let server = |operation: u8, argument: u8| [5, operation, argument];
+    let rest = [15];
+    let transfer = [
+        client(0, 2).as_slice(),
+        &rest,
+        &client(15, 13),
+        &client(9, 255),
+        &rest,
+        &server(9, 255),
+        &server(11, 200),
+        &rest,
+        &server(15, 7),
+        &server(13, 0),
+        &rest,
+        &client(13, 0),
+        &client(14, 0),
+        &server(14, 0),
+    ]
+    .concat();
+    for flags in [2, 3, 6, 2 | 0x40, 2 | 0x60, 0] {
+        let input = [&[flags], &transfer[..]].concat();
+        put("pair_ops", &format!("transfer-{flags}"), &input);
+    }
+    let rekeys = [
+        &[2],
+        &client(0, 2)[..],
+        &rest,
+        &client(4, 0),
+        &server(4, 0),
+        &client(9, 99),
+    ];
+    put(
+        "pair_ops",
+        "rekeys",
+        &[&rekeys.concat()[..], &[10, 11, 12, 40, 0, 13, 90, 0]].concat(),
+    );
+    let tokens = [
+        &[2],
+        &server(3, 2)[..],
+        &client(0, 2),
+        &client(0, 0),
+        &rest,
+        &server(1, 0),
+        &rest,
+        &client(15, 12),
+        &client(15, 3),
+        &client(14, 0),
+        &rest,
+        &server(3, 4),
+    ];
+    put("pair_ops", "tokens", &tokens.concat());
+    let ends = [
+        &[2],
+        &client(0, 2)[..],
+        &client(9, 255),
+        &client(8, 255),
+        &server(8, 0xf0),
+    ];
+    put("pair_ops", "ends", &ends.concat());
+    let unread = [
+        &[2],
+        &server(3, 8)[..],
+        &client(0, 2),
+        &rest,
+        &client(9, 255),
+        &client(9, 255),
+        &rest,
+        &client(9, 255),
+        &client(14, 0),
+        &rest,
+    ];
+    put("pair_ops", "unread", &unread.concat());
+}
+
+fn keys() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ssh-proto/src/keys/testdata");
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let data = fs::read(&path).unwrap();
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("pub") => put("public_key_line", name, &data),
+            Some("md") => {}
+            _ => put("openssh_key", name, &data),
+        }
+    }
+    put(
+        "public_key_line",
+        "other",
+        b"ssh-x AAAABXNzaC14AAAAAA== a\xff \"b\\",
+    );
+}

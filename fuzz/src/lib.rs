@@ -1,0 +1,34 @@
+//! The bodies of the fuzz targets: plain functions of bytes, that a fuzzer, a test or a debugger calls.
+//!
+//! A body panics where an invariant breaks and returns otherwise. The work that one input can
+//! cause is bounded by its length and by fixed counts.
+
+mod app;
+mod link;
+mod messages;
+mod peer;
+pub mod provider;
+mod targets;
+
+pub use self::targets::keys::{openssh_key, public_key_line};
+pub use self::targets::negotiation::negotiation;
+pub use self::targets::packets::packets;
+pub use self::targets::pair_ops::pair_ops;
+pub use self::targets::stream::{client_stream, ident, server_stream};
+pub use self::targets::wire::wire;
+
+/// A target: its name, which is that of its corpus folder, and its body.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: [Target; 9] = [
+    ("client_stream", client_stream),
+    ("ident", ident),
+    ("negotiation", negotiation),
+    ("openssh_key", openssh_key),
+    ("packets", packets),
+    ("pair_ops", pair_ops),
+    ("public_key_line", public_key_line),
+    ("server_stream", server_stream),
+    ("wire", wire),
+];

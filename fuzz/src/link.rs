@@ -1,0 +1,224 @@
+//! Two connections without security, the bytes between them, and operations on either.
+
+use arbitrary::{Arbitrary, Unstructured};
+use bytes::{Bytes, BytesMut};
+use ssh_proto::error::DisconnectReason;
+use ssh_proto::{
+    ChannelKind, ChannelRequest, ClientConfig, ClientConnection, DataStream, GlobalRequest,
+    HostKey, Instant, Limits, PeerOpens, Pty, Role, ServerConfig, ServerConnection,
+};
+
+use crate::app::{Endpoint, Policy, STEPS, Watch};
+use crate::provider::{FixedRandom, NullKey, SIGNATURES, provider, public_key};
+
+/// A client without security.
+pub(crate) fn client(limits: &Limits) -> Watch<ClientConnection> {
+    let config = ClientConfig::builder(provider())
+        .limits(limits.clone())
+        .peer_channels(PeerOpens::ALL)
+        .report_ignore(true)
+        .build()
+        .expect("a config");
+    let conn = ClientConnection::new(&config, "alice", Box::new(FixedRandom(1)), Instant::EPOCH);
+    Watch::new(conn.expect("a connection"), limits.clone())
+}
+
+/// A server without security. Its second host key is held elsewhere, where `remote` asks for it to
+/// be the only one.
+pub(crate) fn server(limits: &Limits, remote: bool) -> Watch<ServerConnection> {
+    let first = match remote {
+        false => HostKey::Local(NullKey::new(SIGNATURES[0])),
+        true => HostKey::Remote {
+            key: public_key(SIGNATURES[0]),
+            algorithms: vec![SIGNATURES[0]],
+        },
+    };
+    let config = ServerConfig::builder(provider())
+        .limits(limits.clone())
+        .host_key(first)
+        .signing_host_key(NullKey::new(SIGNATURES[1]))
+        .report_ignore(true)
+        .banner("hello")
+        .build()
+        .expect("a config");
+    let conn = ServerConnection::new(&config, Box::new(FixedRandom(2)), Instant::EPOCH);
+    Watch::new(conn.expect("a connection"), limits.clone())
+}
+
+/// What an application does, by the fuzzer's choice.
+pub(crate) fn operate<C: Endpoint>(
+    watch: &mut Watch<C>,
+    u: &mut Unstructured<'_>,
+) -> arbitrary::Result<()> {
+    let operation = u8::arbitrary(u)?;
+    let argument = u8::arbitrary(u)?;
+    let client = watch.conn.role() == Role::Client;
+    if operation & 15 == 0 {
+        let kind = match (argument % 4, client) {
+            (0, _) => ChannelKind::Unknown {
+                name: Bytes::from_static(b"x@fuzz"),
+                body: Bytes::from_static(b"body"),
+            },
+            (1, true) => ChannelKind::DirectStreamlocal {
+                path: Bytes::from_static(b"/socket"),
+            },
+            (_, true) => ChannelKind::Session,
+            (1, false) => ChannelKind::AuthAgent,
+            (_, false) => ChannelKind::ForwardedStreamlocal {
+                path: Bytes::from_static(b"/socket"),
+            },
+        };
+        if let Ok(id) = watch.conn.open_channel(&kind) {
+            watch.adopt(id, false);
+        }
+        return Ok(());
+    }
+    match operation & 15 {
+        1 => watch.settle(),
+        2 => watch.forget_held(),
+        3 => watch.policy = Policy(argument),
+        4 => {
+            let _ = watch.conn.rekey();
+        }
+        5 => {
+            let request = match (argument >> 1) % 3 {
+                0 if client => GlobalRequest::TcpipForward {
+                    address: Bytes::from_static(b"localhost"),
+                    port: u32::from(argument),
+                },
+                1 => GlobalRequest::Keepalive,
+                _ => GlobalRequest::Unknown {
+                    name: Bytes::from_static(b"x@fuzz"),
+                    body: Bytes::new(),
+                },
+            };
+            let _ = watch.conn.global_request(&request, argument & 1 == 0);
+        }
+        6 => {
+            let _ = watch.conn.send_ignore(&[argument; 100]);
+        }
+        7 => {
+            let _ = watch.conn.send_debug(true, "look");
+        }
+        8 if argument >= 0xf0 => {
+            let text = "bye".repeat(usize::from(argument & 7) * 4000);
+            let reason = DisconnectReason::BY_APPLICATION;
+            watch.conn.disconnect(watch.now, reason, &text);
+        }
+        _ => {
+            let count = watch.order.len();
+            if count > 0 {
+                // The youngest are the most likely to be open.
+                let id = watch.order[count - 1 - usize::from(operation >> 4) % count];
+                on_channel(watch, id, operation & 15, argument);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn on_channel<C: Endpoint>(
+    watch: &mut Watch<C>,
+    id: ssh_proto::ChannelId,
+    operation: u8,
+    argument: u8,
+) {
+    match operation {
+        9 | 10 => watch.write(id, DataStream::Data, usize::from(argument) * 16),
+        11 => watch.write(id, DataStream::STDERR, usize::from(argument)),
+        12 => watch.read(id),
+        13 => {
+            if watch.conn.finish(id).is_ok() {
+                watch.known(id).finished = true;
+            }
+        }
+        14 => {
+            if watch.conn.close_channel(id).is_ok() {
+                let known = watch.known(id);
+                known.finished = true;
+                known.closing = true;
+            }
+        }
+        _ => {
+            let request = match argument >> 1 {
+                0 => ChannelRequest::Shell,
+                1 => ChannelRequest::Env {
+                    name: Bytes::from_static(b"LANG"),
+                    value: Bytes::from_static(b"C"),
+                },
+                2 => ChannelRequest::Pty(Pty {
+                    term: Bytes::from_static(b"xterm"),
+                    columns: 80,
+                    rows: 24,
+                    width: 0,
+                    height: 0,
+                    modes: vec![(53, 1)],
+                }),
+                3 => ChannelRequest::ExitStatus(3),
+                4 => ChannelRequest::Signal(Bytes::from_static(b"TERM")),
+                5 => ChannelRequest::Eow,
+                6 => ChannelRequest::Exec(Bytes::from_static(b"ls")),
+                _ => ChannelRequest::Unknown {
+                    name: Bytes::from_static(b"x@fuzz"),
+                    body: Bytes::new(),
+                },
+            };
+            if let Ok(Some(_)) = watch.conn.request(id, &request, argument & 1 == 0) {
+                watch.known(id).awaited += 1;
+            }
+        }
+    }
+}
+
+/// A client and a server, and what is on its way between them.
+pub(crate) struct Pair {
+    pub(crate) client: Watch<ClientConnection>,
+    pub(crate) server: Watch<ServerConnection>,
+    pub(crate) to_server: BytesMut,
+    pub(crate) to_client: BytesMut,
+}
+
+impl Pair {
+    pub(crate) fn new(client: Watch<ClientConnection>, server: Watch<ServerConnection>) -> Self {
+        Self {
+            client,
+            server,
+            to_server: BytesMut::new(),
+            to_client: BytesMut::new(),
+        }
+    }
+
+    /// Delivers up to so many bytes to the server.
+    pub(crate) fn deliver_to_server(&mut self, len: usize) -> bool {
+        deliver(&mut self.server, &mut self.to_server, len)
+    }
+
+    /// Delivers up to so many bytes to the client.
+    pub(crate) fn deliver_to_client(&mut self, len: usize) -> bool {
+        deliver(&mut self.client, &mut self.to_client, len)
+    }
+
+    /// Lets everything happen that happens without the applications' doing.
+    pub(crate) fn settle(&mut self) {
+        for round in 0.. {
+            assert!(round < STEPS, "no rest");
+            let mut moved = self.client.poll() | self.server.poll();
+            moved |= self.client.transmit(&mut self.to_server);
+            moved |= self.server.transmit(&mut self.to_client);
+            moved |= self.deliver_to_server(usize::MAX);
+            moved |= self.deliver_to_client(usize::MAX);
+            if !moved {
+                return;
+            }
+        }
+    }
+}
+
+fn deliver<C: Endpoint>(watch: &mut Watch<C>, link: &mut BytesMut, len: usize) -> bool {
+    let data = link.split_to(len.min(link.len()));
+    let any = !data.is_empty();
+    if any {
+        watch.conn.handle_input(watch.now, data);
+    }
+    any
+}

@@ -1,0 +1,8 @@
+//! The targets by subject.
+
+pub(crate) mod keys;
+pub(crate) mod negotiation;
+pub(crate) mod packets;
+pub(crate) mod pair_ops;
+pub(crate) mod stream;
+pub(crate) mod wire;
