@@ -226,6 +226,10 @@ impl<C: Connection, T: Transport> Driver<C, T> {
         self.error.as_ref()
     }
 
+    pub(crate) fn take_error(&mut self) -> Option<io::Error> {
+        self.error.take()
+    }
+
     /// The connection.
     pub fn connection(&self) -> &C {
         &self.connection
