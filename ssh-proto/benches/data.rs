@@ -5,11 +5,10 @@
 mod support;
 
 use bytes::Bytes;
-use ssh_proto::crypto::{
-    CipherAlgorithm, CipherKeys, MacAlgorithm, OpeningKey, SealingKey, rustcrypto,
-};
+use ssh_proto::crypto::{CipherAlgorithm, MacAlgorithm, rustcrypto};
 use ssh_proto::{ChannelId, Connection, DataStream};
 use support::pair::{Login, NOW, Pair, Setup};
+use support::raw::Raw;
 use support::{Counting, Filter, Meter, Samples, allocations, cpu_ns};
 
 #[global_allocator]
@@ -25,74 +24,6 @@ const LOADS: [(usize, usize); 3] = [(32 << 10, 4), (1400, 93), (32, 64)];
 
 /// Below this the core gathers what is written into larger packets, so each is asked for at once.
 const GATHERED: usize = 512;
-
-/// Number, channel and length of `CHANNEL_DATA`.
-const MESSAGE: usize = 9;
-
-/// Seal and open of the provider, without anything around them.
-struct Raw {
-    sealing: Box<dyn SealingKey>,
-    opening: Box<dyn OpeningKey>,
-    sequence: u32,
-    packet: usize,
-    fields: [u8; 5],
-    buffer: Vec<u8>,
-}
-
-impl Raw {
-    fn new(
-        cipher: &dyn CipherAlgorithm,
-        mac: &'static dyn MacAlgorithm,
-        (payload, count): (usize, usize),
-    ) -> Self {
-        let (key, iv, mac_key) = ([7; 64], [9; 16], [5; 64]);
-        let keys = CipherKeys {
-            key: &key[..cipher.key_len()],
-            iv: &iv[..cipher.iv_len()],
-            mac: (!cipher.is_aead()).then(|| (mac, &mac_key[..mac.key_len()])),
-        };
-        let sealing = cipher.sealing_key(keys).unwrap();
-        let opening = cipher.opening_key(keys).unwrap();
-        let layout = sealing.layout();
-        let head = if layout.length_is_padded { 5 } else { 1 };
-        let block = layout.block_len.max(8);
-        let padding = match block - (head + MESSAGE + payload) % block {
-            short if short < 4 => short + block,
-            enough => enough,
-        };
-        let length = 1 + MESSAGE + payload + padding;
-        let mut fields = [0; 5];
-        fields[..4].copy_from_slice(&u32::try_from(length).unwrap().to_be_bytes());
-        fields[4] = padding as u8;
-        let packet = 4 + length + layout.tag_len;
-        Self {
-            sealing,
-            opening,
-            sequence: 3,
-            packet,
-            fields,
-            buffer: vec![0x5a; packet * count],
-        }
-    }
-
-    fn seal(&mut self) {
-        for (i, packet) in self.buffer.chunks_exact_mut(self.packet).enumerate() {
-            packet[..5].copy_from_slice(&self.fields);
-            let sequence = self.sequence.wrapping_add(i as u32);
-            self.sealing.seal(sequence, packet).unwrap();
-        }
-    }
-
-    fn open(&mut self) {
-        let head = self.opening.layout().head_len;
-        for packet in self.buffer.chunks_exact_mut(self.packet) {
-            let length = self.opening.open_length(self.sequence, &mut packet[..head]);
-            assert_eq!(length.unwrap().to_be_bytes(), self.fields[..4]);
-            self.opening.open(self.sequence, packet).unwrap();
-            self.sequence = self.sequence.wrapping_add(1);
-        }
-    }
-}
 
 /// The whole core.
 struct Core {
@@ -167,7 +98,7 @@ fn measure(cipher: &'static dyn CipherAlgorithm, mac: &'static dyn MacAlgorithm,
         if !filter.admits(&format!("{}/{payload}B", cipher.name())) {
             continue;
         }
-        let mut raw = Raw::new(cipher, mac, load);
+        let mut raw = Raw::new(cipher, mac, payload, count);
         let setup = Setup::new(KEX, cipher.name(), mac.name(), Login::None);
         let mut pair = Pair::connect(&setup, &mut Meter::new(), &mut Meter::new());
         let channel = pair.open_session(&setup);

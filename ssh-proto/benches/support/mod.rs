@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod pair;
+pub mod raw;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::fmt;

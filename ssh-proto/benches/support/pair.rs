@@ -15,7 +15,7 @@ use super::Meter;
 /// No timer matters here, so time stands still.
 pub const NOW: Instant = Instant::EPOCH;
 
-struct OsRandom;
+pub struct OsRandom;
 
 impl SecureRandom for OsRandom {
     fn fill(&mut self, dest: &mut [u8]) -> Result<(), RandomFailed> {
@@ -32,8 +32,8 @@ pub enum Login {
 
 /// Everything that connections of one kind share.
 pub struct Setup {
-    client: Arc<ClientConfig>,
-    server: Arc<ServerConfig>,
+    pub client: Arc<ClientConfig>,
+    pub server: Arc<ServerConfig>,
     user_key: Arc<dyn SigningKey>,
     login: Login,
 }
