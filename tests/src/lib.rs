@@ -11,6 +11,7 @@
 //!   Any closure that takes a connection and an event will do as well, see [`App`].
 
 pub mod app;
+pub mod attack;
 pub mod endpoint;
 pub mod fixtures;
 pub mod hostile;

@@ -1,0 +1,157 @@
+//! What the attack tests share: each runs for the roles it names, whole and a byte at a time, and says what one bad step must lead to.
+
+use ssh_proto::error::DisconnectReason;
+use ssh_proto::wire::number;
+use ssh_proto::wire::transport::Unimplemented;
+use ssh_proto::{ClientConnection, ClientEvent, Disconnected, Error, Password, ServerConnection};
+
+use crate::endpoint::Endpoint;
+use crate::fixtures;
+use crate::hostile::{Hostile, Stage, Victim};
+use crate::mode::{Chunking, Mode};
+use crate::raw::RawPeer;
+
+/// The modes of attack tests.
+pub const MODES: [Mode; 2] = [
+    Mode::PLAIN,
+    Mode {
+        chunking: Chunking::ByteAtATime,
+        ..Mode::PLAIN
+    },
+];
+
+/// Runs a test of the client and its twin of the server under [`MODES`].
+pub fn both(client: impl Fn(Mode), server: impl Fn(Mode)) {
+    for mode in MODES {
+        println!("client, {mode:?}");
+        client(mode);
+        println!("server, {mode:?}");
+        server(mode);
+    }
+}
+
+/// Runs a test of one role under [`MODES`].
+pub fn chunked(test: impl Fn(Mode)) {
+    for mode in MODES {
+        println!("{mode:?}");
+        test(mode);
+    }
+}
+
+impl<E: Endpoint> Hostile<E> {
+    /// Attacks, and asserts that the connection ends with this reason and no event but the
+    /// terminal one.
+    ///
+    /// # Panics
+    /// If not.
+    pub fn refuses(&mut self, reason: u32, attack: impl FnOnce(&mut RawPeer)) {
+        let events = self.strike(attack);
+        self.assert_disconnected(DisconnectReason(reason));
+        assert_eq!(self.events.len(), events + 1, "{:?}", self.events);
+    }
+
+    /// Attacks, and asserts that the connection ends without a word and no event but the
+    /// terminal one.
+    ///
+    /// # Panics
+    /// If not.
+    pub fn closes(&mut self, attack: impl FnOnce(&mut RawPeer)) {
+        let events = self.strike(attack);
+        self.assert_closed_silently();
+        assert_eq!(self.events.len(), events + 1, "{:?}", self.events);
+    }
+
+    /// Attacks, and asserts that nothing comes of it.
+    ///
+    /// # Panics
+    /// If something does.
+    pub fn ignores(&mut self, attack: impl FnOnce(&mut RawPeer)) {
+        self.peer.drain();
+        let events = self.strike(attack);
+        assert_eq!(self.ended, None);
+        assert_eq!(self.events.len(), events, "{:?}", self.events);
+        assert_eq!(self.peer.drain(), []);
+    }
+
+    /// Sends a payload, and asserts that it is answered by `UNIMPLEMENTED` with its number and
+    /// by nothing else.
+    ///
+    /// # Panics
+    /// If not.
+    pub fn does_not_know(&mut self, payload: &[u8]) {
+        self.peer.drain();
+        let sequence = self.peer.send_sequence;
+        let events = self.strike(|peer| peer.send_payload(payload));
+        assert_eq!(self.ended, None, "{payload:?}");
+        assert_eq!(self.events.len(), events, "{:?}", self.events);
+        let answer = self.peer.expect(number::UNIMPLEMENTED);
+        assert_eq!(answer.decode::<Unimplemented>().sequence, sequence);
+        assert_eq!(self.peer.drain(), []);
+    }
+
+    fn strike(&mut self, attack: impl FnOnce(&mut RawPeer)) -> usize {
+        self.exchange();
+        assert_eq!(self.ended, None, "before the attack");
+        let events = self.events.len();
+        attack(&mut self.peer);
+        self.exchange();
+        events
+    }
+
+    /// The error that ended the connection.
+    ///
+    /// # Panics
+    /// If none did.
+    pub fn error(&self) -> &Error {
+        match &self.ended {
+            Some(Disconnected::Error(error)) => error,
+            other => panic!("ended by {other:?}"),
+        }
+    }
+}
+
+/// A server of the default config whose client is authenticating, or a client that awaits the
+/// reply to its password.
+pub trait Asked: Victim {
+    /// The connection at that stage.
+    fn asked(mode: Mode) -> Hostile<Self>;
+}
+
+impl Asked for ServerConnection {
+    fn asked(mode: Mode) -> Hostile<Self> {
+        Hostile::at(Stage::Service, mode)
+    }
+}
+
+impl Asked for ClientConnection {
+    fn asked(mode: Mode) -> Hostile<Self> {
+        let mut hostile = Hostile::at(Stage::Service, mode);
+        hostile.answer_turn(|client, turn| {
+            client.auth_password(turn, &Password::new(fixtures::PASSWORD))
+        });
+        hostile.expect_skipping_extras(number::USERAUTH_REQUEST);
+        hostile
+    }
+}
+
+impl Hostile<ClientConnection> {
+    /// Answers the client's turn, which must be due, and exchanges.
+    ///
+    /// # Panics
+    /// If it is not the client's turn, or it cannot be answered like this.
+    pub fn answer_turn(
+        &mut self,
+        answer: impl FnOnce(
+            &mut ClientConnection,
+            ssh_proto::AuthTurn,
+        ) -> Result<(), ssh_proto::error::ApiMisuse>,
+    ) {
+        match self.take_event(|event| matches!(event, ClientEvent::Auth(_))) {
+            ClientEvent::Auth(turn) => {
+                answer(&mut self.connection, turn).expect("an answer to the turn");
+            }
+            _ => unreachable!(),
+        }
+        self.exchange();
+    }
+}
