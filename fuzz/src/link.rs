@@ -176,6 +176,8 @@ pub(crate) struct Pair {
     pub(crate) server: Watch<ServerConnection>,
     pub(crate) to_server: BytesMut,
     pub(crate) to_client: BytesMut,
+    /// The transport to the server, and to the client, has ended.
+    ended: [bool; 2],
 }
 
 impl Pair {
@@ -185,6 +187,7 @@ impl Pair {
             server,
             to_server: BytesMut::new(),
             to_client: BytesMut::new(),
+            ended: [false; 2],
         }
     }
 
@@ -207,11 +210,27 @@ impl Pair {
             moved |= self.server.transmit(&mut self.to_client);
             moved |= self.deliver_to_server(usize::MAX);
             moved |= self.deliver_to_client(usize::MAX);
+            moved |= hang_up(&self.client, &mut self.server, &mut self.ended[0]);
+            moved |= hang_up(&self.server, &mut self.client, &mut self.ended[1]);
             if !moved {
                 return;
             }
         }
     }
+}
+
+/// Whoever is closed has hung up, which the other side sees once all is delivered.
+fn hang_up<G: Endpoint, L: Endpoint>(
+    gone: &Watch<G>,
+    left: &mut Watch<L>,
+    ended: &mut bool,
+) -> bool {
+    let due = gone.conn.is_closed() && !*ended;
+    if due {
+        *ended = true;
+        left.conn.handle_eof(left.now);
+    }
+    due
 }
 
 fn deliver<C: Endpoint>(watch: &mut Watch<C>, link: &mut BytesMut, len: usize) -> bool {
