@@ -94,7 +94,7 @@ fn a_session_over_tcp() {
     let (near, far) = tcp();
     let server = serve(far);
     let mut client = login(near);
-    exercise(&mut client, 5 << 20);
+    exercise(&mut client, 3 << 20);
     client.disconnect().unwrap();
     assert!(said_goodbye(server.join().unwrap()));
 }
@@ -105,7 +105,7 @@ fn a_session_over_a_unix_socket() {
     let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
     let server = serve(far);
     let mut client = login(near);
-    exercise(&mut client, 5 << 20);
+    exercise(&mut client, 3 << 20);
     client.disconnect().unwrap();
     assert!(said_goodbye(server.join().unwrap()));
 }
