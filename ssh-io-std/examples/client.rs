@@ -19,6 +19,7 @@ mod terminal;
 
 use std::env;
 use std::error::Error;
+use std::io::{self, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -187,8 +188,6 @@ fn query(what: &str) -> Result<(), Box<dyn Error>> {
         "key" | "hostkeyalgorithms" | "pubkeyacceptedalgorithms" => names.keys,
         _ => return Err(format!("Unsupported query \"{what}\"").into()),
     };
-    for name in list {
-        println!("{name}");
-    }
+    io::stdout().write_all(format!("{}\n", list.join("\n")).as_bytes())?;
     Ok(())
 }

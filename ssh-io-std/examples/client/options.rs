@@ -401,12 +401,10 @@ impl Options {
     }
 
     pub(crate) fn user(&self) -> Result<String> {
-        match self.value("user") {
-            Some(user) => Ok(user.to_owned()),
-            None => env::var("USER")
-                .or_else(|_| env::var("LOGNAME"))
-                .map_err(|_| "no user name: use -l".into()),
-        }
+        let named = self.value("user").map(str::to_owned);
+        named
+            .or_else(account)
+            .ok_or_else(|| "no user name: use -l".into())
     }
 
     /// The host to connect to.
@@ -614,6 +612,17 @@ impl Options {
             None => text.into(),
         }
     }
+}
+
+/// The name of the account that runs this.
+fn account() -> Option<String> {
+    let uid = rustix::process::getuid().as_raw().to_string();
+    let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let ours = accounts
+        .lines()
+        .find(|line| line.split(':').nth(2) == Some(&uid));
+    let name = ours.and_then(|line| line.split(':').next());
+    name.map(str::to_owned).or_else(|| env::var("USER").ok())
 }
 
 pub(crate) fn home() -> Option<PathBuf> {
