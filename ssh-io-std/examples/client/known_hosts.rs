@@ -129,3 +129,71 @@ pub(crate) fn add(file: &Path, host: &str, key: &PublicKey) -> io::Result<()> {
     let mut file = OpenOptions::new().create(true).append(true).open(file)?;
     file.write_all(format!("{start}{host} {line}\n").as_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJbs0eZwBgIdfK+7qxD3BszxJY9xkLSkH1QEdJTL4nhY";
+
+    fn key() -> PublicKey {
+        PublicKeyLine::parse(KEY.as_bytes()).unwrap().key
+    }
+
+    fn known(lines: &str, host: &str) -> KnownHosts {
+        let mut known = KnownHosts::default();
+        for (number, line) in lines.lines().enumerate() {
+            known.take_line(line.as_bytes(), host, Path::new("f"), number + 1);
+        }
+        known
+    }
+
+    #[test]
+    fn plain_lines() {
+        for (names, host, is_known) in [
+            ("crate.example", "crate.example", true),
+            ("other,crate.example", "crate.example", true),
+            ("Crate.example", "crate.example", true),
+            ("*.example,!crate.example", "crate.example", false),
+            ("crate.example", "[crate.example]:2222", false),
+            ("[crate.example]:2222", "[crate.example]:2222", true),
+            ("# crate.example", "crate.example", false),
+            ("@cert-authority crate.example", "crate.example", false),
+        ] {
+            let known = known(&format!("{names} {KEY} comment"), host);
+            let is = matches!(known.verdict(&key()), Verdict::Known);
+            assert_eq!(is, is_known, "{names} {host}");
+        }
+    }
+
+    /// Made by `ssh-keygen -H` of OpenSSH 9.2.
+    #[test]
+    fn hashed_lines() {
+        let lines = format!("|1|anDdU1wnSpOGaGo8AqHggHDNiVY=|YcKDBJQSAXfChiV3E0Ok68VS5+k= {KEY}");
+        assert!(matches!(
+            known(&lines, "crate.example").verdict(&key()),
+            Verdict::Known
+        ));
+        assert!(matches!(
+            known(&lines, "crate.exampl").verdict(&key()),
+            Verdict::New
+        ));
+        let damaged = format!("|1|AAAA|!!!! {KEY}\n|1|AAAA {KEY}\n|1| {KEY}");
+        assert!(matches!(known(&damaged, "").verdict(&key()), Verdict::New));
+    }
+
+    #[test]
+    fn other_keys() {
+        let other = PublicKey::ed25519(&[1; 32]);
+        let known_lines = format!("x y\nh {KEY}");
+        let files = known(&known_lines, "h");
+        assert!(
+            matches!(files.verdict(&other), Verdict::Changed(file, 2) if file == Path::new("f"))
+        );
+        let ecdsa = PublicKey::ecdsa_nistp256(&[4; 65]);
+        assert!(matches!(files.verdict(&ecdsa), Verdict::New));
+        let revoked = known(&format!("h {KEY}\n@revoked * {KEY}"), "h");
+        assert!(matches!(revoked.verdict(&key()), Verdict::Revoked));
+    }
+}

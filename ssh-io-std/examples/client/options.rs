@@ -664,3 +664,124 @@ fn time(what: &str, text: &str) -> Result<Duration> {
     }
     Ok(Duration::from_secs(total))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Box<Options>> {
+        let words = format!("-F none {line}");
+        match Options::parse(words.split(' ').map(|word| word.replace('_', " ")))? {
+            Task::Connect(options) => Ok(options),
+            Task::Query(what) => Err(what),
+        }
+    }
+
+    /// As sftp, git and rsync call it.
+    #[test]
+    fn command_lines_of_programs() {
+        let sftp = parse("-oForwardX11_no -oForwardAgent_no -oPermitLocalCommand_no -oClearAllForwardings_yes -l me -s -- host sftp").unwrap();
+        assert!(sftp.subsystem);
+        assert_eq!(
+            (&*sftp.host, &*sftp.command, sftp.user()),
+            ("host", "sftp", Ok("me".into()))
+        );
+        let git = parse("-o SendEnv=GIT_PROTOCOL -p 2222 me@host git-upload-pack_'/repo'").unwrap();
+        assert_eq!(
+            (git.port(), &*git.command),
+            (Ok(2222), "git-upload-pack '/repo'")
+        );
+        let rsync = parse("-l me host rsync --server -vlogDtpre.iLsfxC . /tmp").unwrap();
+        assert_eq!(rsync.command, "rsync --server -vlogDtpre.iLsfxC . /tmp");
+        assert_eq!(rsync.verbosity, 1);
+    }
+
+    #[test]
+    fn flags_before_and_after_the_host() {
+        let options = parse("-tvvp22 -4 a@b@host -i key -T uptime -a").unwrap();
+        assert_eq!((options.user(), &*options.host), (Ok("a@b".into()), "host"));
+        assert_eq!(
+            (options.tty, options.verbosity, options.family),
+            (-1, 3, Some(4))
+        );
+        assert_eq!(options.command, "uptime -a");
+        assert_eq!(parse("-t -t host").unwrap().request_tty(), 2);
+        let uri = parse("ssh://me@[::1]:2200/").unwrap();
+        assert_eq!(
+            (&*uri.host, uri.port(), uri.user()),
+            ("::1", Ok(2200), Ok("me".into()))
+        );
+        assert_eq!(uri.known_as().unwrap(), "[::1]:2200");
+    }
+
+    #[test]
+    fn the_first_value_counts() {
+        let options = parse(
+            "-p 1 -o Port=2 -oRekeyLimit=4M_1h30m -o ServerAliveInterval=2m -o batchmode=yes host",
+        )
+        .unwrap();
+        assert_eq!(options.port(), Ok(1));
+        assert_eq!(
+            options.rekey_limit(),
+            Ok((Some(4 << 20), Some(Duration::from_secs(5400))))
+        );
+        assert_eq!(
+            options.server_alive(),
+            Ok((Some(Duration::from_secs(120)), 3))
+        );
+        assert_eq!(options.batch_mode(), Ok(true));
+        assert_eq!(
+            parse("host").unwrap().methods().unwrap(),
+            ["publickey", "password"]
+        );
+        let methods = parse("-oPreferredAuthentications=password,hostbased host").unwrap();
+        assert_eq!(methods.methods().unwrap(), ["password"]);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (line, message) in [
+            ("-Z host", "unknown option -Z"),
+            ("-p", "option -p needs an argument"),
+            (
+                "-L 1:2:3 host",
+                "option -L is not supported by this client yet",
+            ),
+            ("-o Nonsense=1 host", "bad configuration option: Nonsense"),
+            ("-oPort host", "no argument after keyword \"Port\""),
+            ("-- -oProxyCommand=x", "bad host name \"-oProxyCommand=x\""),
+            ("-s host", "option -s needs the name of a subsystem"),
+        ] {
+            assert_eq!(parse(line).err().as_deref(), Some(message), "{line}");
+        }
+        assert!(parse("-p 0 host").unwrap().port().is_err());
+        assert!(
+            parse("-oStrictHostKeyChecking=maybe host")
+                .unwrap()
+                .strictness()
+                .is_err()
+        );
+        assert!(parse("").is_err());
+    }
+
+    #[test]
+    fn config_files_apply_to_their_hosts() {
+        let file = env::temp_dir().join(format!("ssh-io-std-config-{}", std::process::id()));
+        fs::write(&file, "# comment\nHost other\nPort 1\nHost *.example !no.example\n  Port = 3\n IdentityFile \"~/k\"\nMatch exec x\nPort 4\nHost *\nUser me\nPort 5\n").unwrap();
+        let at = |host: &str| {
+            let words = ["-F", file.to_str().unwrap(), host].map(str::to_owned);
+            match Options::parse(words.into_iter()).unwrap() {
+                Task::Connect(options) => (
+                    options.port().unwrap(),
+                    options.user().unwrap(),
+                    options.identities().1,
+                ),
+                Task::Query(_) => unreachable!(),
+            }
+        };
+        assert_eq!(at("www.example"), (3, "me".into(), true));
+        assert_eq!(at("no.example"), (5, "me".into(), false));
+        assert_eq!(at("other"), (1, "me".into(), false));
+        fs::remove_file(file).unwrap();
+    }
+}

@@ -64,3 +64,42 @@ pub(crate) fn algorithms(list: &str, all: &[&str]) -> Vec<String> {
         own(split(list).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stars_and_question_marks() {
+        for (pattern, text, fits) in [
+            ("", "", true),
+            ("*", "", true),
+            ("a*c", "abbc", true),
+            ("a*c", "abcd", false),
+            ("*.example", "www.example", true),
+            ("?", "", false),
+            ("a?c", "abc", true),
+            ("*a*b", "xaxbxab", true),
+            ("**", "x", true),
+        ] {
+            assert_eq!(matches(pattern, text), fits, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn exclusion_wins() {
+        let list = ["*.example", "!evil.example"];
+        assert!(list_matches(list, "good.example"));
+        assert!(!list_matches(list, "evil.example"));
+        assert!(!list_matches(["!evil.example"], "good.example"));
+    }
+
+    #[test]
+    fn lists_of_algorithms() {
+        let all = ["a-1", "a-2", "b"];
+        assert_eq!(algorithms("b,c", &all), ["b", "c"]);
+        assert_eq!(algorithms("-a-*", &all), ["b"]);
+        assert_eq!(algorithms("+c", &all), ["a-1", "a-2", "b", "c"]);
+        assert_eq!(algorithms("^b", &all), ["b", "a-1", "a-2"]);
+    }
+}
