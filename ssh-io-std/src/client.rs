@@ -6,8 +6,8 @@ use std::sync::Arc;
 use ssh_proto::crypto::{PublicKey, SigningKey};
 use ssh_proto::error::{ApiMisuse, DisconnectReason};
 use ssh_proto::{
-    AuthTurn, Authenticated, Banner, ChannelRequest, ClientConfig, ClientConnection, ClientEvent,
-    Connection, Disconnected, Event, HostKeyCheck, Password,
+    AuthTurn, Authenticated, Banner, ChannelError, ChannelRequest, ClientConfig, ClientConnection,
+    ClientEvent, Connection, Disconnected, Event, HostKeyCheck, Password,
 };
 
 use crate::clock::Clock;
@@ -250,7 +250,7 @@ impl<T: Wait> Client<T> {
 
     fn proof(&self) -> Result<&Authenticated, ClientError> {
         let proof = self.driver.connection().authenticated();
-        proof.ok_or(ClientError::Channel(ssh_proto::ChannelError::NotOpen))
+        proof.ok_or(ClientError::Channel(ChannelError::NotOpen))
     }
 
     /// Opens a session, to be told what to run in it.
@@ -339,6 +339,17 @@ impl<T: Wait> Client<T> {
             self.driver.wait(None)?;
             self.driver.drive();
         }
+    }
+
+    /// Why a call on a channel failed: because the connection is over, if it is.
+    pub(crate) fn explain(&mut self, error: ChannelError) -> ClientError {
+        if !self.driver.connection().is_ending() {
+            return ClientError::Channel(error);
+        }
+        while let Some(event) = self.driver.poll_event() {
+            self.handle(event);
+        }
+        self.ended()
     }
 
     fn ended(&mut self) -> ClientError {

@@ -140,7 +140,8 @@ impl Aside {
 impl<'c, T: Wait> Session<'c, T> {
     pub(crate) fn open(client: &'c mut Client<T>) -> Result<Self, ClientError> {
         let connection = client.driver.connection_mut();
-        let channel = connection.open_channel(&ChannelKind::Session)?;
+        let opened = connection.open_channel(&ChannelKind::Session);
+        let channel = opened.map_err(|error| client.explain(error))?;
         let state = State {
             channel,
             stage: Stage::Opening,
@@ -212,7 +213,8 @@ impl<'c, T: Wait> Session<'c, T> {
     pub fn request(&mut self, request: &ChannelRequest) -> Result<(), ClientError> {
         self.state.reply = None;
         let connection = self.client.driver.connection_mut();
-        connection.request(self.channel, request, true)?;
+        let made = connection.request(self.channel, request, true);
+        made.map_err(|error| self.client.explain(error))?;
         loop {
             let state = &self.state;
             match (state.reply, &state.stage) {
@@ -231,7 +233,8 @@ impl<'c, T: Wait> Session<'c, T> {
     /// `Channel`.
     pub fn notify(&mut self, request: &ChannelRequest) -> Result<(), ClientError> {
         let connection = self.client.driver.connection_mut();
-        connection.request(self.channel, request, false)?;
+        let made = connection.request(self.channel, request, false);
+        made.map_err(|error| self.client.explain(error))?;
         self.flush_all()
     }
 
@@ -249,7 +252,7 @@ impl<'c, T: Wait> Session<'c, T> {
         match connection.finish(self.channel) {
             // It may be over already.
             Ok(()) | Err(ssh_proto::ChannelError::Closed) => self.flush_all(),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(self.client.explain(error)),
         }
     }
 
@@ -416,7 +419,7 @@ impl<T: Wait> Write for Session<'_, T> {
         loop {
             let connection = self.client.driver.connection_mut();
             let written = connection.write(self.channel, DataStream::Data, data);
-            let written = written.map_err(ClientError::from)?;
+            let written = written.map_err(|error| self.client.explain(error))?;
             if written > 0 {
                 self.client.driver.transmit();
                 return Ok(written);

@@ -94,7 +94,7 @@ fn a_session_over_tcp() {
     let (near, far) = tcp();
     let server = serve(far);
     let mut client = login(near);
-    exercise(&mut client, 5 << 20);
+    exercise(&mut client, 3 << 20);
     client.disconnect().unwrap();
     assert!(said_goodbye(server.join().unwrap()));
 }
@@ -105,7 +105,7 @@ fn a_session_over_a_unix_socket() {
     let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
     let server = serve(far);
     let mut client = login(near);
-    exercise(&mut client, 5 << 20);
+    exercise(&mut client, 3 << 20);
     client.disconnect().unwrap();
     assert!(said_goodbye(server.join().unwrap()));
 }
@@ -238,4 +238,68 @@ fn a_peer_that_goes_away_is_noticed() {
         ),
         "{error:?}"
     );
+}
+
+/// Q3: sockets that hold next to nothing, and both sides have more to send than all buffers take.
+#[cfg(unix)]
+#[test]
+fn q3_both_ends_write_at_the_same_time() {
+    use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
+
+    let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
+    for socket in [&near, &far] {
+        set_socket_send_buffer_size(socket, 1).unwrap();
+        set_socket_recv_buffer_size(socket, 1).unwrap();
+    }
+    let server = serve(far);
+    let mut client = login(near);
+    let mut session = client.exec("cat").unwrap();
+    echo(&mut session, 3 << 20);
+    session.close().unwrap();
+    client.disconnect().unwrap();
+    assert!(said_goodbye(server.join().unwrap()));
+}
+
+/// Q2: the server disconnects and goes away with input unread, so that sending fails; what it said
+/// is heard all the same.
+#[test]
+fn q2_a_goodbye_before_a_reset_is_heard() {
+    let (near, far) = tcp();
+    let server = serve(far);
+    let mut client = login(near);
+    let mut session = client.exec("bye").unwrap();
+    let error = loop {
+        if let Err(error) = session.write_all(&[0; 4096]) {
+            break error;
+        }
+    };
+    let error = error
+        .into_inner()
+        .unwrap()
+        .downcast::<ClientError>()
+        .unwrap();
+    assert!(
+        matches!(&*error, ClientError::Disconnected(Disconnected::ByPeer { reason, .. })
+            if *reason == DisconnectReason::TOO_MANY_CONNECTIONS),
+        "{error:?}"
+    );
+    server.join().unwrap();
+}
+
+/// Q2: a peer that closes only its sending half still hears our goodbye.
+#[test]
+fn q2_a_half_closed_peer_is_answered() {
+    let (near, mut far) = tcp();
+    let peer = std::thread::spawn(move || {
+        far.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut all = Vec::new();
+        far.read_to_end(&mut all).unwrap();
+        all
+    });
+    let error = Client::over(near, USER, &client_config(), any_key()).unwrap_err();
+    assert!(
+        matches!(error, ClientError::Disconnected(Disconnected::Eof)),
+        "{error:?}"
+    );
+    assert!(peer.join().unwrap().starts_with(b"SSH-2.0-"));
 }

@@ -5,10 +5,12 @@ use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use bytes::Bytes;
 use ssh_io_std::{Client, ClientHandler, Clock, Driver, OsRandom, Wait};
 use ssh_proto::crypto::rustcrypto;
+use ssh_proto::error::DisconnectReason;
 use ssh_proto::{
     AuthMethod, ChannelId, ChannelRequest, ClientConfig, Connection, DataStream, Disconnected,
     Event, HostKeyCheck, ServerConfig, ServerConnection, ServerEvent,
@@ -46,18 +48,23 @@ pub(crate) fn login<T: Wait>(transport: T) -> Client<T> {
     client
 }
 
-/// Serves one connection to its end and says how that was.
-pub(crate) fn serve<T: Wait + Send + 'static>(
+/// Serves one connection to its end, under a host key of its own, and says how that was.
+pub(crate) fn serve<T: Wait + Send + 'static>(transport: T) -> JoinHandle<Option<Disconnected>> {
+    serve_as(transport, server_config())
+}
+
+pub(crate) fn serve_as<T: Wait + Send + 'static>(
     mut transport: T,
+    config: Arc<ServerConfig>,
 ) -> JoinHandle<Option<Disconnected>> {
     thread::spawn(move || {
         transport.prepare().unwrap();
         let clock = Clock::new();
-        let connection =
-            ServerConnection::new(&server_config(), Box::new(OsRandom), clock.now()).unwrap();
+        let connection = ServerConnection::new(&config, Box::new(OsRandom), clock.now()).unwrap();
         Server {
             driver: Driver::new(connection, transport, clock),
             commands: HashMap::new(),
+            gone: false,
         }
         .run()
     })
@@ -66,6 +73,7 @@ pub(crate) fn serve<T: Wait + Send + 'static>(
 struct Server<T> {
     driver: Driver<ServerConnection, T>,
     commands: HashMap<ChannelId, Command>,
+    gone: bool,
 }
 
 enum Command {
@@ -81,6 +89,9 @@ impl<T: Wait> Server<T> {
     fn run(mut self) -> Option<Disconnected> {
         let mut cause = None;
         while let Some(event) = self.driver.next_event().unwrap() {
+            if self.gone {
+                break;
+            }
             match event {
                 ServerEvent::Auth(request) => {
                     let good = matches!(request.method(), AuthMethod::Password(p) if p.matches(PASSWORD.as_bytes()));
@@ -161,7 +172,16 @@ impl<T: Wait> Server<T> {
                 }
                 return self.exit(channel, 3);
             }
-            "hang" => return,
+            "bye" => {
+                let now = self.driver.now();
+                let connection = self.driver.connection_mut();
+                connection.disconnect(now, DisconnectReason::TOO_MANY_CONNECTIONS, "");
+                self.driver.transmit();
+                // Lets input arrive, to be left unread.
+                thread::sleep(Duration::from_millis(50));
+                self.gone = true;
+                return;
+            }
             _ => return self.exit(channel, 127),
         };
         self.commands.insert(channel, command);
