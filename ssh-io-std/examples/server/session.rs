@@ -7,6 +7,7 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,6 +95,9 @@ struct Running {
     eof: bool,
     /// The program takes no more.
     deaf: bool,
+    /// How the program ended, as of the last look. To ask anew before waiting would miss an end
+    /// that comes between.
+    exit: Option<ExitStatus>,
 }
 
 impl Link<'_> {
@@ -326,6 +330,7 @@ impl Link<'_> {
                     pending: Bytes::new(),
                     eof: false,
                     deaf: false,
+                    exit: None,
                 });
                 Ok(true)
             }
@@ -425,6 +430,7 @@ impl Session {
         buffer: &mut [u8],
     ) {
         let Self::Running(running) = self else { return };
+        running.exit = running.process.exit_status();
         running.feed(connection, channel);
         // An error says that the peer has closed the channel; its event follows.
         if running.drain(connection, channel, buffer).is_ok()
@@ -442,7 +448,7 @@ impl Running {
         let input = process.input().filter(|_| !self.pending.is_empty());
         let output = process.output().filter(|_| room);
         let errors = process.errors().filter(|_| room);
-        let ended = Some(process.ended()).filter(|_| process.exit_status().is_none());
+        let ended = Some(process.ended()).filter(|_| self.exit.is_none());
         [
             (input, PollFlags::OUT),
             (output, PollFlags::IN),
@@ -519,12 +525,12 @@ impl Running {
         connection: &mut ServerConnection,
         channel: ChannelId,
     ) -> Result<bool, ChannelError> {
+        let Some(status) = self.exit else {
+            return Ok(false);
+        };
         if self.process.output().is_some() || self.process.errors().is_some() {
             return Ok(false);
         }
-        let Some(status) = self.process.exit_status() else {
-            return Ok(false);
-        };
         let exit = match exit_signal(status) {
             Some(signal) => ChannelRequest::ExitSignal(signal),
             None => ChannelRequest::ExitStatus(status.code().unwrap_or(255).unsigned_abs()),
