@@ -7,6 +7,7 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,8 +95,9 @@ struct Running {
     eof: bool,
     /// The program takes no more.
     deaf: bool,
-    /// The client was told that there is no more output.
-    finished: bool,
+    /// How the program ended, as of the last look. To ask anew before waiting would miss an end
+    /// that comes between.
+    exit: Option<ExitStatus>,
 }
 
 impl Link<'_> {
@@ -328,7 +330,7 @@ impl Link<'_> {
                     pending: Bytes::new(),
                     eof: false,
                     deaf: false,
-                    finished: false,
+                    exit: None,
                 });
                 Ok(true)
             }
@@ -354,6 +356,10 @@ impl Link<'_> {
                 }
                 None => Ok(false),
             },
+            (ChannelRequest::Eow, Session::Running(running)) => {
+                running.process.close_output();
+                Ok(true)
+            }
             (ChannelRequest::Signal(name), Session::Running(running)) => {
                 let signal = signal_named(name);
                 if let Some(signal) = signal {
@@ -424,6 +430,7 @@ impl Session {
         buffer: &mut [u8],
     ) {
         let Self::Running(running) = self else { return };
+        running.exit = running.process.exit_status();
         running.feed(connection, channel);
         // An error says that the peer has closed the channel; its event follows.
         if running.drain(connection, channel, buffer).is_ok()
@@ -441,7 +448,7 @@ impl Running {
         let input = process.input().filter(|_| !self.pending.is_empty());
         let output = process.output().filter(|_| room);
         let errors = process.errors().filter(|_| room);
-        let ended = Some(process.ended()).filter(|_| process.exit_status().is_none());
+        let ended = Some(process.ended()).filter(|_| self.exit.is_none());
         [
             (input, PollFlags::OUT),
             (output, PollFlags::IN),
@@ -508,27 +515,28 @@ impl Running {
         Ok(())
     }
 
-    /// Tells the client of the end of output, and how the program ended. True when all is said.
+    /// Once there is no more output and no more program, tells the client so. True when all is
+    /// said.
+    ///
+    /// The exit comes first: OpenSSH closes a channel as soon as both directions have ended, and
+    /// nothing follows a close.
     fn conclude(
         &mut self,
         connection: &mut ServerConnection,
         channel: ChannelId,
     ) -> Result<bool, ChannelError> {
+        let Some(status) = self.exit else {
+            return Ok(false);
+        };
         if self.process.output().is_some() || self.process.errors().is_some() {
             return Ok(false);
         }
-        if !self.finished {
-            connection.finish(channel)?;
-            self.finished = true;
-        }
-        let Some(status) = self.process.exit_status() else {
-            return Ok(false);
-        };
         let exit = match exit_signal(status) {
             Some(signal) => ChannelRequest::ExitSignal(signal),
             None => ChannelRequest::ExitStatus(status.code().unwrap_or(255).unsigned_abs()),
         };
         connection.request(channel, &exit, false)?;
+        connection.finish(channel)?;
         connection.close_channel(channel)?;
         Ok(true)
     }
