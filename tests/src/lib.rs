@@ -23,7 +23,7 @@ pub mod rng;
 pub mod transcript;
 
 pub use self::app::{ClientApp, Credential, Job, JobResult, ServerApp};
-pub use self::endpoint::{App, Endpoint};
+pub use self::endpoint::{App, Endpoint, Inbox};
 pub use self::hostile::{Hostile, Stage};
 pub use self::link::Link;
 pub use self::mode::{Chunking, Mode, for_each_chunking, for_each_mode};
