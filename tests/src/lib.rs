@@ -11,6 +11,7 @@
 //!   Any closure that takes a connection and an event will do as well, see [`App`].
 
 pub mod app;
+pub mod connected;
 pub mod endpoint;
 pub mod fixtures;
 pub mod hostile;
@@ -23,6 +24,7 @@ pub mod rng;
 pub mod transcript;
 
 pub use self::app::{ClientApp, Credential, Job, JobResult, ServerApp};
+pub use self::connected::{Connected, read_all};
 pub use self::endpoint::{App, Endpoint, Inbox};
 pub use self::hostile::{Hostile, Stage};
 pub use self::link::Link;

@@ -476,6 +476,11 @@ fn g19_login_grace() {
         pair.advance(Duration::from_secs(1), client, server);
         let timeout = Error::Timeout(Timer::LoginGrace);
         assert_eq!(pair.server_end(), Some(&Disconnected::Error(timeout)));
+        // The client reads on once it has chosen its next attempt.
+        let turn = login.turn();
+        login.pair.client.auth_none(turn).unwrap();
+        login.run();
+        let pair = &login.pair;
         let Some(Disconnected::ByPeer { reason, .. }) = pair.client_end() else {
             panic!("{:?}", pair.client_end());
         };
