@@ -784,7 +784,10 @@ fn every_global_request() {
             .global_request(&GlobalRequest::Keepalive, true)
             .unwrap();
         c.run();
-        assert!(c.server.events.is_empty());
+        assert_eq!(
+            count::<ServerConnection>(&c.server.events, "GlobalRequest"),
+            0
+        );
         let (id, result) = take!(
             c.client.events,
             ClientEvent::Shared(Event::GlobalReply { request, result }) => (request, result)
