@@ -19,8 +19,8 @@ use ssh_tests::hostile::Victim;
 use ssh_tests::raw::payload_of;
 use ssh_tests::rng::FailingRng;
 use ssh_tests::{
-    Chunking, ClientApp, Credential, Endpoint, Hostile, Job, Link, Mode, Pair, ServerApp, Stage,
-    TestRng, fixtures, for_each_chunking, for_each_mode, take,
+    Chunking, ClientApp, Credential, Hostile, Job, Link, Mode, Pair, ServerApp, Stage, TestRng,
+    fixtures, for_each_chunking, for_each_mode, take,
 };
 
 const STAGES: [Stage; 8] = [
