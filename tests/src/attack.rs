@@ -155,3 +155,33 @@ impl Hostile<ClientConnection> {
         self.exchange();
     }
 }
+
+/// A field of a message put together by hand.
+#[derive(Debug, Clone, Copy)]
+pub enum F<'a> {
+    /// A `string`.
+    S(&'a [u8]),
+    /// A `uint32`.
+    U(u32),
+    /// A `boolean` or `byte`.
+    B(u8),
+    /// Bytes as they are.
+    Raw(&'a [u8]),
+}
+
+/// A payload of this number and these fields.
+pub fn message(number: u8, fields: &[F<'_>]) -> Vec<u8> {
+    let mut payload = vec![number];
+    for field in fields {
+        match *field {
+            F::S(string) => {
+                payload.extend((string.len() as u32).to_be_bytes());
+                payload.extend(string);
+            }
+            F::U(value) => payload.extend(value.to_be_bytes()),
+            F::B(byte) => payload.push(byte),
+            F::Raw(bytes) => payload.extend(bytes),
+        }
+    }
+    payload
+}
