@@ -13,7 +13,7 @@ use ssh_proto::{
 use ssh_tests::attack::{Asked, F, both, chunked, message};
 use ssh_tests::hostile::Victim;
 use ssh_tests::raw::{Framing, payload_of};
-use ssh_tests::{Hostile, Mode, RawPeer, Stage};
+use ssh_tests::{Hostile, Mode, Pair, RawPeer, Stage};
 
 /// Sealed packets of every kind: AEAD with clear and with encrypted length, encrypt-then-MAC,
 /// encrypt-and-MAC.
@@ -370,12 +370,12 @@ fn b12_floods_are_consumed() {
 /// B12: all of it counts towards rekeying.
 #[test]
 fn b12_floods_count_towards_rekeying() {
-    fn test<E: Victim>(mode: Mode) {
-        let mode = Mode {
+    fn test<E: Victim>(mode: Mode, of: fn(Pair) -> E) {
+        let rekeying = Mode {
             rekey_every: Some(20),
             ..mode
         };
-        let mut h = Hostile::<E>::new(mode);
+        let mut h = Hostile::with_connection(of(Pair::new(rekeying)), mode.chunking);
         h.advance_to(Stage::Authenticated);
         h.peer.drain();
         for _ in 0..25 {
@@ -384,7 +384,10 @@ fn b12_floods_count_towards_rekeying() {
         h.exchange();
         h.peer.expect(number::KEXINIT);
     }
-    both(test::<ClientConnection>, test::<ServerConnection>);
+    both(
+        |mode| test(mode, |pair| pair.client),
+        |mode| test(mode, |pair| pair.server),
+    );
 }
 
 /// B12: an application that takes no events stops the flood, and loses none of it.
