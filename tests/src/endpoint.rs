@@ -1,5 +1,6 @@
 //! What both connection types have in common beyond `Connection`: a name for their events, so that tests can be generic.
 
+use std::collections::VecDeque;
 use std::fmt::Debug;
 
 use ssh_proto::{
@@ -67,4 +68,50 @@ impl<E: Endpoint, F: FnMut(&mut E, E::Event)> App<E> for F {
     fn on_event(&mut self, connection: &mut E, event: E::Event, _: Instant) {
         self(connection, event);
     }
+}
+
+/// An application that does nothing but keep its events, tokens included, for the test to take;
+/// see [`take!`](crate::take).
+#[derive(Debug)]
+pub struct Inbox<E: Endpoint> {
+    /// What was not taken, oldest first.
+    pub events: VecDeque<E::Event>,
+}
+
+impl<E: Endpoint> Inbox<E> {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self {
+            events: VecDeque::new(),
+        }
+    }
+}
+
+impl<E: Endpoint> Default for Inbox<E> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<E: Endpoint> App<E> for Inbox<E> {
+    fn on_event(&mut self, _: &mut E, event: E::Event, _: Instant) {
+        self.events.push_back(event);
+    }
+}
+
+/// Removes the first of a queue of events that fits the pattern and yields the value, which may
+/// use what the pattern binds. Panics, showing the events, if there is none.
+#[macro_export]
+macro_rules! take {
+    ($events:expr, $pattern:pat => $value:expr) => {{
+        #[allow(unused_variables, reason = "bound for the value alone")]
+        let at = $events.iter().position(|event| matches!(event, $pattern));
+        let Some(at) = at else {
+            panic!("no {} among {:?}", stringify!($pattern), $events);
+        };
+        match $events.remove(at) {
+            Some($pattern) => $value,
+            _ => unreachable!(),
+        }
+    }};
 }

@@ -12,6 +12,7 @@
 
 pub mod app;
 pub mod attack;
+pub mod connected;
 pub mod endpoint;
 pub mod fixtures;
 pub mod hostile;
@@ -24,7 +25,8 @@ pub mod rng;
 pub mod transcript;
 
 pub use self::app::{ClientApp, Credential, Job, JobResult, ServerApp};
-pub use self::endpoint::{App, Endpoint};
+pub use self::connected::{Connected, read_all};
+pub use self::endpoint::{App, Endpoint, Inbox};
 pub use self::hostile::{Hostile, Stage};
 pub use self::link::Link;
 pub use self::mode::{Chunking, Mode, for_each_chunking, for_each_mode};

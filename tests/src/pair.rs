@@ -230,7 +230,9 @@ impl Pair {
         loop {
             while self.step(client, server) {}
             let arrivals = [self.to_server.next_arrival(), self.to_client.next_arrival()];
-            let Some(arrival) = arrivals.into_iter().flatten().min() else {
+            // What has arrived and is not read waits for an answer of the application.
+            let arrivals = arrivals.into_iter().flatten();
+            let Some(arrival) = arrivals.filter(|at| *at > self.now).min() else {
                 return;
             };
             let deadline = self.next_deadline().unwrap_or(arrival);

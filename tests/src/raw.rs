@@ -242,7 +242,7 @@ impl RawPeer {
             }
         };
         let unpadded = payload.len() + if length_is_padded { 5 } else { 1 };
-        let fits = (4..).find(|padding| (unpadded + padding) % block == 0);
+        let fits = (4..).find(|padding| (unpadded + padding).is_multiple_of(block));
         let padding = framing.padding.unwrap_or(fits.expect("some padding fits"));
         let length = (1 + payload.len() + padding) as u32;
         let mut packet = Vec::new();

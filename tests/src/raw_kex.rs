@@ -95,6 +95,10 @@ const STRICT_MARKERS: [&str; 2] = [
     "kex-strict-s-v00@openssh.com",
 ];
 
+fn is_marker(name: &str) -> bool {
+    name.starts_with("ext-info-") || name.starts_with("kex-strict-")
+}
+
 fn of<T>(role: Role, [client, server]: [T; 2]) -> T {
     match role {
         Role::Client => client,
@@ -190,7 +194,12 @@ impl RawPeer {
             first(client, server).expect("something in common")
         };
         RawAgreement {
-            kex: pick(&client.kex, &server.kex),
+            kex: client
+                .kex
+                .iter()
+                .find(|name| server.kex.contains(name) && !is_marker(name))
+                .expect("a method in common")
+                .to_owned(),
             host_key: pick(&client.host_key, &server.host_key),
             ciphers: [
                 pick(

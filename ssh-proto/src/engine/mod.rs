@@ -191,6 +191,10 @@ impl<S: Side> Core<S> {
     pub(crate) fn poll_event(&mut self) -> Option<S::Event> {
         self.settle_abandoned();
         loop {
+            // A channel may still change behind the terminal event, but nothing is told of it.
+            if !self.is_open() && self.events.is_empty() {
+                return None;
+            }
             if let Some(event) = self.events.pop_front() {
                 if self.events.is_empty() {
                     self.events = VecDeque::new();

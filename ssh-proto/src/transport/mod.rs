@@ -104,6 +104,8 @@ pub(crate) struct Transport {
     keyed: bool,
     /// Our first `NEWKEYS` is sealed.
     sealing: bool,
+    /// New keys are wanted as soon as they may be.
+    rekey_wanted: bool,
 }
 
 /// What came of handing a kex message to the transport.
@@ -141,6 +143,7 @@ impl Transport {
             authenticated: false,
             keyed: false,
             sealing: false,
+            rekey_wanted: false,
         })
     }
 
@@ -268,18 +271,25 @@ impl Transport {
         self.kex.push_output(&ExtInfo { extensions });
     }
 
-    /// Begins a key exchange, if none is under way.
+    /// Begins a key exchange, if none is under way. A server's waits until `USERAUTH_SUCCESS` has
+    /// left: no client expects one before.
     pub(crate) fn start_rekey(&mut self) -> Result<(), Error> {
-        self.kex.start(&mut *self.random)
+        self.rekey_wanted = !self.send.is_authenticated();
+        match self.rekey_wanted {
+            true => Ok(()),
+            false => self.kex.start(&mut *self.random),
+        }
     }
 
-    /// Whether either direction has used its keys enough.
+    /// Whether either direction has used its keys enough, or new ones are wanted.
     pub(crate) fn rekey_is_due(&self) -> bool {
         self.keyed
             && !self.kex.is_active()
-            && (self
-                .rekey
-                .is_due(self.send.epoch_bytes(), self.send.epoch_packets())
+            && self.send.is_authenticated()
+            && (self.rekey_wanted
+                || self
+                    .rekey
+                    .is_due(self.send.epoch_bytes(), self.send.epoch_packets())
                 || self
                     .rekey
                     .is_due(self.recv.epoch_bytes(), self.recv.epoch_packets()))

@@ -155,6 +155,11 @@ impl SendHalf {
         }
     }
 
+    /// Whether what authentication holds back may be sent: on a server, `USERAUTH_SUCCESS` is out.
+    pub(crate) fn is_authenticated(&self) -> bool {
+        self.authenticated
+    }
+
     pub(crate) fn epoch_bytes(&self) -> u64 {
         self.bytes
     }
