@@ -115,11 +115,18 @@ impl<E: Endpoint> Hostile<E> {
 pub trait Asked: Victim {
     /// The connection at that stage.
     fn asked(mode: Mode) -> Hostile<Self>;
+
+    /// Accepts every host key that is to be judged, and exchanges; how many there were.
+    fn accept_host_keys(hostile: &mut Hostile<Self>) -> usize;
 }
 
 impl Asked for ServerConnection {
     fn asked(mode: Mode) -> Hostile<Self> {
         Hostile::at(Stage::Service, mode)
+    }
+
+    fn accept_host_keys(_: &mut Hostile<Self>) -> usize {
+        0
     }
 }
 
@@ -131,6 +138,22 @@ impl Asked for ClientConnection {
         });
         hostile.expect_skipping_extras(number::USERAUTH_REQUEST);
         hostile
+    }
+
+    fn accept_host_keys(hostile: &mut Hostile<Self>) -> usize {
+        let mut checks = 0;
+        let is_check = |event: &ClientEvent| matches!(event, ClientEvent::HostKey(_));
+        while hostile.events.iter().any(is_check) {
+            if let ClientEvent::HostKey(check) = hostile.take_event(is_check) {
+                hostile
+                    .connection
+                    .accept_host_key(check)
+                    .expect("own token");
+                checks += 1;
+            }
+        }
+        hostile.exchange();
+        checks
     }
 }
 
