@@ -115,11 +115,18 @@ impl<E: Endpoint> Hostile<E> {
 pub trait Asked: Victim {
     /// The connection at that stage.
     fn asked(mode: Mode) -> Hostile<Self>;
+
+    /// Accepts every host key that is to be judged, and exchanges; how many there were.
+    fn accept_host_keys(hostile: &mut Hostile<Self>) -> usize;
 }
 
 impl Asked for ServerConnection {
     fn asked(mode: Mode) -> Hostile<Self> {
         Hostile::at(Stage::Service, mode)
+    }
+
+    fn accept_host_keys(_: &mut Hostile<Self>) -> usize {
+        0
     }
 }
 
@@ -131,6 +138,22 @@ impl Asked for ClientConnection {
         });
         hostile.expect_skipping_extras(number::USERAUTH_REQUEST);
         hostile
+    }
+
+    fn accept_host_keys(hostile: &mut Hostile<Self>) -> usize {
+        let mut checks = 0;
+        let is_check = |event: &ClientEvent| matches!(event, ClientEvent::HostKey(_));
+        while hostile.events.iter().any(is_check) {
+            if let ClientEvent::HostKey(check) = hostile.take_event(is_check) {
+                hostile
+                    .connection
+                    .accept_host_key(check)
+                    .expect("own token");
+                checks += 1;
+            }
+        }
+        hostile.exchange();
+        checks
     }
 }
 
@@ -154,4 +177,34 @@ impl Hostile<ClientConnection> {
         }
         self.exchange();
     }
+}
+
+/// A field of a message put together by hand.
+#[derive(Debug, Clone, Copy)]
+pub enum F<'a> {
+    /// A `string`.
+    S(&'a [u8]),
+    /// A `uint32`.
+    U(u32),
+    /// A `boolean` or `byte`.
+    B(u8),
+    /// Bytes as they are.
+    Raw(&'a [u8]),
+}
+
+/// A payload of this number and these fields.
+pub fn message(number: u8, fields: &[F<'_>]) -> Vec<u8> {
+    let mut payload = vec![number];
+    for field in fields {
+        match *field {
+            F::S(string) => {
+                payload.extend((string.len() as u32).to_be_bytes());
+                payload.extend(string);
+            }
+            F::U(value) => payload.extend(value.to_be_bytes()),
+            F::B(byte) => payload.push(byte),
+            F::Raw(bytes) => payload.extend(bytes),
+        }
+    }
+    payload
 }

@@ -1,0 +1,748 @@
+//! Attacks on the binary packet protocol (RFC 4253 section 6) as a whole connection meets them, group B of the notes. The halves alone are attacked in `ssh-proto/src/transport/packet_tests.rs`.
+
+use ssh_proto::error::{Limit, PeerMisbehaved};
+use ssh_proto::wire::connection::{
+    ChannelOpen, ChannelOpenKind, ChannelRequest, ChannelRequestKind,
+};
+use ssh_proto::wire::number;
+use ssh_proto::wire::transport::{Debug, Ignore, Unimplemented};
+use ssh_proto::{
+    ClientConnection, Connection, DataStream, Disconnected, Error, Event, Role, ServerConnection,
+    ServerEvent,
+};
+use ssh_tests::attack::{Asked, F, both, chunked, message};
+use ssh_tests::hostile::Victim;
+use ssh_tests::raw::{Framing, payload_of};
+use ssh_tests::{Hostile, Mode, Pair, RawPeer, Stage};
+
+/// Sealed packets of every kind: AEAD with clear and with encrypted length, encrypt-then-MAC,
+/// encrypt-and-MAC.
+const SUITES: [(&str, &str); 4] = [
+    ("chacha20-poly1305@openssh.com", "hmac-sha2-256"),
+    ("aes256-gcm@openssh.com", "hmac-sha2-256"),
+    ("aes256-ctr", "hmac-sha2-256-etm@openssh.com"),
+    ("aes128-ctr", "hmac-sha2-512"),
+];
+
+fn choose_suite(peer: &mut RawPeer, (cipher, mac): (&str, &str)) {
+    peer.offer.ciphers = [vec![cipher.into()], vec![cipher.into()]];
+    peer.offer.macs = [vec![mac.into()], vec![mac.into()]];
+}
+
+/// In clear, and under each suite.
+fn in_clear_and_sealed<E: Victim>(mode: Mode, test: impl Fn(Hostile<E>)) {
+    test(Hostile::at(Stage::Identified, mode));
+    for suite in SUITES {
+        let mut h = Hostile::new(mode);
+        choose_suite(&mut h.peer, suite);
+        h.advance_to(Stage::NewKeys);
+        test(h);
+    }
+}
+
+fn ignore(data: &[u8]) -> Vec<u8> {
+    payload_of(&Ignore { data })
+}
+
+fn framed(length: u32) -> Framing {
+    Framing {
+        length: Some(length),
+        ..Framing::default()
+    }
+}
+
+#[test]
+fn b1_tiny_lengths() {
+    fn test<E: Victim>(mode: Mode) {
+        for length in 0..5 {
+            in_clear_and_sealed::<E>(mode, |mut h| {
+                h.refuses(2, |peer| {
+                    let packet = peer.seal_framed(&ignore(b""), framed(length));
+                    peer.push_bytes(&packet);
+                });
+                assert_eq!(*h.error(), PeerMisbehaved::BadPacketLength.into());
+            });
+        }
+    }
+    both(test::<ClientConnection>, test::<ServerConnection>);
+}
+
+#[test]
+fn b2_giant_lengths() {
+    fn test<E: Victim>(mode: Mode) {
+        for length in [35_001, 0x7fff_ffff, 0xffff_fff0, 0xffff_fffb, u32::MAX] {
+            in_clear_and_sealed::<E>(mode, |mut h| {
+                h.refuses(2, |peer| {
+                    let packet = peer.seal_framed(&ignore(b""), framed(length));
+                    // What it takes to read the length, and no byte more.
+                    peer.push_bytes(&packet[..16]);
+                });
+                assert_eq!(*h.error(), Limit::PacketLength.into());
+            });
+        }
+        let mut h = Hostile::<E>::at(Stage::Authenticated, mode);
+        h.refuses(2, |peer| {
+            let packet = peer.seal_framed(&ignore(b""), framed(262_145));
+            peer.push_bytes(&packet[..16]);
+        });
+    }
+    both(test::<ClientConnection>, test::<ServerConnection>);
+}
+
+/// B2: the largest packet of each phase is taken.
+#[test]
+fn b2_the_largest_packets_are_taken() {
+    fn test<E: Victim>(mode: Mode) {
+        let mut h = Hostile::<E>::at(Stage::NewKeys, mode);
+        h.ignores(|peer| peer.send_payload(&ignore(&vec![0; 34_976])));
+        let mut h = Hostile::<E>::at(Stage::NewKeys, mode);
+        h.refuses(2, |peer| peer.send_payload(&ignore(&vec![0; 35_000])));
+        let mut h = Hostile::<E>::at(Stage::Authenticated, mode);
+        h.ignores(|peer| peer.send_payload(&ignore(&vec![0; 262_120])));
+        let mut h = Hostile::<E>::at(Stage::Authenticated, mode);
+        h.refuses(2, |peer| peer.send_payload(&ignore(&vec![0; 262_144])));
+    }
+    both(test::<ClientConnection>, test::<ServerConnection>);
+}
+
+/// None of these is aligned under any suite, whether or not the length field counts.
+#[test]
+fn b3_misaligned_lengths() {
+    fn test<E: Victim>(mode: Mode) {
+        for length in [5, 17, 18, 19, 21, 22, 23, 34_999] {
+            in_clear_and_sealed::<E>(mode, |mut h| {
+                h.refuses(2, |peer| {
+                    let packet = peer.seal_framed(&ignore(b""), framed(length));
+                    peer.push_bytes(&packet[..16]);
+                });
+                assert_eq!(*h.error(), PeerMisbehaved::BadPacketLength.into());
+            });
+        }
+    }
+    both(test::<ClientConnection>, test::<ServerConnection>);
+}
+
+#[test]
+fn b4_padding_lengths() {
+    fn test<E: Victim>(mode: Mode) {
+        for padding_length in [0, 1, 2, 3, 250, 255] {
+            in_clear_and_sealed::<E>(mode, |mut h| {
+                h.refuses(2, |peer| {
+                    let framing = Framing {
+                        padding_length: Some(padding_length),
+                        ..Framing::default()
+                    };
+                    let packet = peer.seal_framed(&ignore(b""), framing);
+                    peer.push_bytes(&packet);
+                });
+                assert_eq!(*h.error(), PeerMisbehaved::BadPaddingLength.into());
+            });
+        }
+    }
+    both(test::<ClientConnection>, test::<ServerConnection>);
+}
+
+#[test]
+fn b5_damaged_packets_say_nothing() {
+    fn test<E: Victim>(mode: Mode) {
+        for suite in SUITES {
+            let mut h = Hostile::<E>::new(mode);
+            choose_suite(&mut h.peer, suite);
+            h.advance_to(Stage::NewKeys);
+            let size = h.peer.seal(&ignore(b"")).len();
+            for byte in 0..size {
+                let mut h = Hostile::<E>::new(mode);
+                choose_suite(&mut h.peer, suite);
+                h.advance_to(Stage::NewKeys);
+                let attack = |peer: &mut RawPeer| {
+                    peer.send_flipped(&Ignore { data: b"" }, byte * 8 + byte % 8);
+                    // A false length is waited for up to the largest packet.
+                    peer.push_bytes(&vec![0; 35_100]);
+                };
+                match byte {
+                    0..4 => {
+                        h.exchange();
+                        let events = h.events.len();
+                        attack(&mut h.peer);
+                        h.exchange();
+                        let reason = h.error().disconnect_reason().expect("said");
+                        assert!(matches!(reason.0, 2 | 5), "{reason:?}");
+                        h.assert_disconnected(reason);
+                        assert_eq!(h.events.len(), events + 1);
+                    }
+                    _ => {
+                        h.refuses(5, attack);
+                        assert_eq!(*h.error(), PeerMisbehaved::BadMac.into());
+                    }
+                }
+            }
+        }
+    }
+    // Every byte; every bit is flipped in the tests of the halves.
+    test::<ClientConnection>(Mode::PLAIN);
+    test::<ServerConnection>(Mode::PLAIN);
+}
+
+/// B5: the tag covers the sequence number, so nothing can be replayed, left out or moved.
+#[test]
+fn b5_packets_out_of_their_place() {
+    fn test<E: Victim>(mode: Mode) {
+        for suite in SUITES {
+            for shift in [1, u32::MAX, 7] {
+                let mut h = Hostile::<E>::new(mode);
+                choose_suite(&mut h.peer, suite);
+                h.advance_to(Stage::NewKeys);
+                // GCM counts by itself, so that the sequence number alone changes nothing there.
+                if suite.0.contains("gcm") {
+                    h.refuses(5, |peer| {
+                        peer.seal(&ignore(b"lost"));
+                        peer.send_payload(&ignore(b"next"));
+                    });
+                    continue;
+                }
+                h.exchange();
+                h.peer.send_sequence = h.peer.send_sequence.wrapping_add(shift);
+                h.peer.send_payload(&ignore(b""));
+                h.peer.push_bytes(&vec![0; 35_100]);
+                h.exchange();
+                let reason = h.error().disconnect_reason().expect("said");
+                assert!(matches!(reason.0, 2 | 5), "{reason:?}");
+            }
+        }
+    }
+    both(test::<ClientConnection>, test::<ServerConnection>);
+}
+
+#[test]
+fn b9_b17_what_is_never_offered() {
+    fn test<E: Victim>(mode: Mode) {
+        let mut h = Hostile::<E>::at(Stage::Identified, mode);
+        let packet = h.peer.expect(number::KEXINIT);
+        let text = String::from_utf8_lossy(&packet.payload).into_owned();
+        for name in [
+            "cbc", "3des", "arcfour", "blowfish", "md5", "sha1", "-96", "group1-", "dss", "zlib",
+        ] {
+            assert!(!text.contains(name), "{name}");
+        }
+        let init: ssh_proto::wire::kex::KexInit<'_> = packet.decode();
+        for list in [
+            &init.cipher_client_to_server,
+            &init.cipher_server_to_client,
+            &init.mac_client_to_server,
+            &init.mac_server_to_client,
+        ] {
+            assert!(!list.contains("none"), "B17");
+        }
+        for none in ["none", "aes128-cbc", "3des-cbc", "arcfour"] {
+            let mut h = Hostile::<E>::at(Stage::Identified, mode);
+            choose_suite(&mut h.peer, (none, "hmac-sha2-256"));
+            h.refuses(3, RawPeer::send_kexinit);
+            let mut h = Hostile::<E>::at(Stage::Identified, mode);
+            choose_suite(&mut h.peer, ("aes128-ctr", "none"));
+            h.refuses(3, RawPeer::send_kexinit);
+        }
+    }
+    both(test::<ClientConnection>, test::<ServerConnection>);
+}
+
+#[test]
+fn b10_unknown_numbers_are_answered_with_their_sequence() {
+    fn test<E: Victim>(mode: Mode) {
+        for strict in [true, false] {
+            let mut h = Hostile::<E>::new(mode);
+            h.peer.offer.strict = strict;
+            h.advance_to(Stage::NewKeys);
+            if E::ROLE == Role::Client {
+                h.expect_skipping_extras(number::SERVICE_REQUEST);
+            }
+            assert_eq!(h.peer.send_sequence, if strict { 0 } else { 3 });
+            for number in [8, 19, 22, 29] {
+                h.does_not_know(&[number]);
+                h.does_not_know(&[number, 1, 2, 3]);
+            }
+            // In the order in which they came.
+            let first = h.peer.send_sequence;
+            h.peer.send_payload(&[9]);
+            h.peer.send_payload(&[10]);
+            h.exchange();
+            for sequence in [first, first + 1] {
+                let answer = h.peer.expect(number::UNIMPLEMENTED);
+                assert_eq!(answer.decode::<Unimplemented>().sequence, sequence);
+            }
+        }
+        let mut h = Hostile::<E>::at(Stage::Authenticated, mode);
+        for number in [83, 101, 127, 128, 191, 194, 255] {
+            h.does_not_know(&[number, 0]);
+        }
+        // Not of another UNIMPLEMENTED, whatever it says.
+        for sequence in [0, 77, u32::MAX] {
+            h.events.clear();
+            h.send(&Unimplemented { sequence });
+            assert_eq!(h.peer.drain(), []);
+            assert!(matches!(
+                E::shared(&h.events[0]),
+                Some(Event::Unimplemented { sequence: s }) if *s == sequence
+            ));
+        }
+    }
+    both(test::<ClientConnection>, test::<ServerConnection>);
+}
+
+/// B10: with keys already changed once more, strict and not.
+#[test]
+fn b10_sequence_numbers_after_a_rekey() {
+    fn test<E: Victim>(mode: Mode) {
+        for strict in [true, false] {
+            let mut h = Hostile::<E>::new(mode);
+            h.peer.offer.strict = strict;
+            h.advance_to(Stage::Authenticated);
+            h.rekey();
+            h.events.clear();
+            assert_eq!(h.peer.send_sequence == 0, strict, "C6");
+            h.does_not_know(&[200]);
+            h.does_not_know(&[200]);
+        }
+    }
+    both(test::<ClientConnection>, test::<ServerConnection>);
+}
+
+#[test]
+fn b11_number_zero_and_nothing() {
+    fn test<E: Asked>(mode: Mode) {
+        for stage in [
+            Stage::Identified,
+            Stage::KexInit,
+            Stage::BeforeNewKeys,
+            Stage::NewKeys,
+            Stage::Authenticated,
+        ] {
+            let mut h = Hostile::<E>::at(stage, mode);
+            h.refuses(2, |peer| peer.send_payload(&[0]));
+            let mut h = Hostile::<E>::at(stage, mode);
+            h.refuses(2, |peer| peer.send_payload(&[0, 1, 2, 3]));
+            let mut h = Hostile::<E>::at(stage, mode);
+            h.refuses(2, |peer| peer.send_payload(&[]));
+        }
+        E::asked(mode).refuses(2, |peer| peer.send_payload(&[0]));
+    }
+    both(test::<ClientConnection>, test::<ServerConnection>);
+}
+
+#[test]
+fn b12_floods_are_consumed() {
+    fn test<E: Asked>(mode: Mode) {
+        let count = if mode == Mode::PLAIN { 2000 } else { 50 };
+        for mut h in [E::asked(mode), Hostile::at(Stage::Authenticated, mode)] {
+            h.ignores(|peer| {
+                for at in 0..count {
+                    peer.send_payload(&ignore(&vec![0xff; at % 300]));
+                }
+                // What is to be ignored is ignored even where it is malformed.
+                peer.send_payload(&[number::IGNORE]);
+                peer.send_payload(&[number::IGNORE, 0xff, 0xff, 0xff, 0xff]);
+            });
+            h.events.clear();
+            let text = b"\x1b]0;title\x07\xff\xfe\r\nok";
+            for _ in 0..count {
+                h.peer.send(&Debug {
+                    always_display: true,
+                    message: text,
+                    language: b"\xff",
+                });
+                h.peer.send(&Unimplemented { sequence: 0xdead });
+            }
+            h.exchange();
+            assert_eq!(h.ended, None);
+            assert_eq!(h.events.len(), 2 * count);
+            match E::shared(&h.events[0]) {
+                Some(Event::Debug { message, .. }) => {
+                    assert_eq!(message.as_bytes(), text);
+                    assert!(!message.to_string().contains(['\x1b', '\x07', '\r']));
+                }
+                other => panic!("{other:?}"),
+            }
+            assert_eq!(h.peer.drain(), []);
+        }
+    }
+    both(test::<ClientConnection>, test::<ServerConnection>);
+}
+
+/// B12: all of it counts towards rekeying.
+#[test]
+fn b12_floods_count_towards_rekeying() {
+    fn test<E: Victim>(mode: Mode, of: fn(Pair) -> E) {
+        let rekeying = Mode {
+            rekey_every: Some(20),
+            ..mode
+        };
+        let mut h = Hostile::with_connection(of(Pair::new(rekeying)), mode.chunking);
+        h.advance_to(Stage::Authenticated);
+        h.peer.drain();
+        for _ in 0..25 {
+            h.peer.send_payload(&ignore(b""));
+        }
+        h.exchange();
+        h.peer.expect(number::KEXINIT);
+    }
+    both(
+        |mode| test(mode, |pair| pair.client),
+        |mode| test(mode, |pair| pair.server),
+    );
+}
+
+/// B12: an application that takes no events stops the flood, and loses none of it.
+#[test]
+fn b12_a_flood_that_is_not_polled_is_not_read() {
+    fn test<E: Victim>(mode: Mode) {
+        let mut h = Hostile::<E>::at(Stage::Authenticated, mode);
+        h.events.clear();
+        h.holds_events = true;
+        for sequence in 0..200 {
+            h.peer.send(&Unimplemented { sequence });
+        }
+        h.exchange();
+        assert!(
+            !h.connection.wants_read(),
+            "what is there is to be parsed first"
+        );
+        h.holds_events = false;
+        h.exchange();
+        assert_eq!(h.events.len(), 200);
+        assert!(h.connection.wants_read());
+    }
+    both(test::<ClientConnection>, test::<ServerConnection>);
+}
+
+#[test]
+fn b13_disconnect_in_any_shape_ends_it() {
+    fn test<E: Asked>(mode: Mode) {
+        let long = vec![b'x'; 30_000];
+        let whole = message(1, &[F::U(11), F::S(b"bye"), F::S(b"")]);
+        let mut shapes: Vec<Vec<u8>> = (1..=whole.len()).map(|end| whole[..end].to_vec()).collect();
+        shapes.push(message(1, &[F::U(u32::MAX), F::S(&long), F::S(b"")]));
+        shapes.push(message(
+            1,
+            &[
+                F::U(2),
+                F::S(b"\x1b[2J\x07\xff"),
+                F::S(b"\x1b"),
+                F::Raw(b"more"),
+            ],
+        ));
+        shapes.push(message(1, &[F::U(2), F::U(u32::MAX)]));
+        for shape in shapes {
+            let stages = [
+                Stage::Identified,
+                Stage::KexInit,
+                Stage::BeforeNewKeys,
+                Stage::Authenticated,
+            ];
+            let mut all: Vec<Hostile<E>> = stages.map(|stage| Hostile::at(stage, mode)).into();
+            all.push(E::asked(mode));
+            for mut h in all {
+                h.peer.drain();
+                h.closes(|peer| {
+                    peer.send_payload(&shape);
+                    peer.send_payload(&[0]);
+                    peer.push_bytes(b"and bytes after the end");
+                });
+                assert_eq!(h.peer.drain(), [], "nothing is sent back");
+                let Some(Disconnected::ByPeer {
+                    reason,
+                    description,
+                }) = &h.ended
+                else {
+                    panic!("{:?}", h.ended);
+                };
+                let said = shape
+                    .get(1..5)
+                    .map_or(0, |r| u32::from_be_bytes(r.try_into().unwrap()));
+                assert_eq!(reason.0, said);
+                assert!(description.as_bytes().len() <= 1024);
+                assert!(!description.to_string().contains(['\x1b', '\x07']));
+            }
+        }
+    }
+    // One byte at a time adds little and costs much here.
+    test::<ClientConnection>(Mode::PLAIN);
+    test::<ServerConnection>(Mode::PLAIN);
+}
+
+#[test]
+fn b13_the_longest_disconnect() {
+    fn test<E: Victim>(mode: Mode) {
+        let text = vec![b'x'; 262_000];
+        let mut h = Hostile::<E>::at(Stage::Authenticated, mode);
+        h.closes(|peer| {
+            peer.send_payload(&message(1, &[F::U(0xffff_ffff), F::S(&text), F::S(b"")]))
+        });
+        let Some(Disconnected::ByPeer {
+            reason,
+            description,
+        }) = &h.ended
+        else {
+            panic!("{:?}", h.ended);
+        };
+        assert_eq!(reason.0, u32::MAX);
+        assert_eq!(description.as_bytes(), &text[..1024]);
+    }
+    both(test::<ClientConnection>, test::<ServerConnection>);
+}
+
+/// B14, U8: each message at its place, cut at each byte, and with one byte more.
+#[test]
+fn b14_cut_and_stretched_messages() {
+    fn check<E: Victim>(at: impl Fn() -> Hostile<E>, payload: &[u8]) {
+        let malformed = |h: &mut Hostile<E>, payload: &[u8]| {
+            h.refuses(2, |peer| peer.send_payload(payload));
+            let number = payload[0];
+            assert!(
+                matches!(h.error(), Error::InvalidMessage { number: n, .. } if *n == number),
+                "{payload:?}: {:?}",
+                h.error()
+            );
+        };
+        // A long message is cut at its ends and here and there.
+        let step = 1 + payload.len() / 60;
+        for end in (1..payload.len()).step_by(step) {
+            malformed(&mut at(), &payload[..end]);
+        }
+        malformed(&mut at(), &[payload, &[0]].concat());
+    }
+    fn transport<E: Victim>(mode: Mode) {
+        let mut h = Hostile::<E>::at(Stage::Identified, mode);
+        let kexinit = h.peer.make_kexinit();
+        check(|| Hostile::<E>::at(Stage::Identified, mode), &kexinit);
+        check(
+            || Hostile::<E>::at(Stage::BeforeNewKeys, mode),
+            &[number::NEWKEYS],
+        );
+        let authenticated = || Hostile::<E>::at(Stage::Authenticated, mode);
+        check(authenticated, &payload_of(&Unimplemented { sequence: 1 }));
+        check(authenticated, &kexinit);
+        let open = ChannelOpen {
+            kind: ChannelOpenKind::Session(()),
+            sender: 0,
+            window_size: 1,
+            max_packet_size: 100,
+        };
+        check(authenticated, &payload_of(&open));
+        let channel = || Hostile::<E>::at(Stage::Channel, mode);
+        for frame in [
+            message(number::CHANNEL_WINDOW_ADJUST, &[F::U(0), F::U(1)]),
+            message(number::CHANNEL_DATA, &[F::U(0), F::S(b"abc")]),
+            message(
+                number::CHANNEL_EXTENDED_DATA,
+                &[F::U(0), F::U(1), F::S(b"abc")],
+            ),
+            message(number::CHANNEL_EOF, &[F::U(0)]),
+            message(number::CHANNEL_CLOSE, &[F::U(0)]),
+            message(
+                number::CHANNEL_OPEN_FAILURE,
+                &[F::U(0), F::U(1), F::S(b"a"), F::S(b"")],
+            ),
+        ] {
+            check(channel, &frame);
+        }
+    }
+    let mode = Mode::PLAIN;
+    transport::<ClientConnection>(mode);
+    transport::<ServerConnection>(mode);
+
+    // To a server.
+    let server = |stage| move || Hostile::<ServerConnection>::at(stage, mode);
+    let mut h = server(Stage::KexInit)();
+    check(server(Stage::KexInit), &h.peer.make_kex_init());
+    check(
+        server(Stage::NewKeys),
+        &message(5, &[F::S(b"ssh-userauth")]),
+    );
+    check(
+        server(Stage::NewKeys),
+        &message(7, &[F::U(1), F::S(b"name"), F::S(b"value")]),
+    );
+    for method in [
+        message(
+            50,
+            &[F::S(b"ferris"), F::S(b"ssh-connection"), F::S(b"none")],
+        ),
+        message(
+            50,
+            &[
+                F::S(b"ferris"),
+                F::S(b"ssh-connection"),
+                F::S(b"password"),
+                F::B(0),
+                F::S(b"x"),
+            ],
+        ),
+        message(
+            50,
+            &[
+                F::S(b"ferris"),
+                F::S(b"ssh-connection"),
+                F::S(b"publickey"),
+                F::B(1),
+                F::S(b"a"),
+                F::S(b"k"),
+                F::S(b"s"),
+            ],
+        ),
+    ] {
+        check(server(Stage::Service), &method);
+    }
+    let exec = ChannelRequest {
+        recipient: 0,
+        kind: ChannelRequestKind::Exec(b"ls"),
+        want_reply: true,
+    };
+    check(server(Stage::Channel), &payload_of(&exec));
+
+    // To a client.
+    let client = |stage| move || Hostile::<ClientConnection>::at(stage, mode);
+    let mut h = client(Stage::KexInit)();
+    let init = h.peer.expect(number::KEX_ECDH_INIT);
+    let reply = h.peer.make_reply(&init);
+    let reply = message(
+        31,
+        &[
+            F::S(&reply.host_key),
+            F::S(&reply.public),
+            F::S(&reply.signature),
+        ],
+    );
+    check(client(Stage::KexInit), &reply);
+    check(
+        client(Stage::NewKeys),
+        &message(6, &[F::S(b"ssh-userauth")]),
+    );
+    let asked = || ClientConnection::asked(mode);
+    check(asked, &message(51, &[F::S(b"password"), F::B(0)]));
+    check(asked, &message(53, &[F::S(b"hello"), F::S(b"")]));
+    check(asked, &message(60, &[F::S(b"new password"), F::S(b"")]));
+    let mut h = asked();
+    h.refuses(2, |peer| peer.send_payload(&[52, 0]));
+}
+
+#[test]
+fn b14_a_string_length_beyond_the_message() {
+    chunked(|mode| {
+        for length in [2, 0x7fff_ffff, u32::MAX - 3, u32::MAX] {
+            let mut h = Hostile::<ServerConnection>::at(Stage::Channel, mode);
+            h.refuses(2, |peer| {
+                peer.send_payload(&message(94, &[F::U(0), F::U(length), F::B(b'x')]));
+            });
+            let mut h = Hostile::<ServerConnection>::at(Stage::Service, mode);
+            h.refuses(2, |peer| {
+                peer.send_payload(&message(50, &[F::U(length), F::B(b'x')]));
+            });
+        }
+    });
+}
+
+#[test]
+fn b15_any_boolean_but_zero_is_true() {
+    chunked(|mode| {
+        for truth in [1, 2, 0x80, 255] {
+            let mut h = Hostile::<ServerConnection>::at(Stage::Channel, mode);
+            h.events.clear();
+            let request = &[F::U(0), F::S(b"exec"), F::B(truth), F::S(b"ls")];
+            h.send_payload(&message(98, request));
+            match h.events.pop_front() {
+                Some(ServerEvent::Shared(Event::Request(request))) => {
+                    h.connection.reject_request(request).expect("own token");
+                }
+                other => panic!("{other:?}"),
+            }
+            h.exchange();
+            h.peer.expect(number::CHANNEL_FAILURE);
+        }
+    });
+}
+
+#[test]
+fn b15_name_lists_that_break_the_grammar() {
+    fn test<E: Victim>(mode: Mode) {
+        let long = vec![b'a'; 65];
+        for (bad, list) in [
+            (true, &b"curve25519-sha256\0"[..]),
+            (true, b"curve25519-sha256,\xc3\xa9"),
+            (true, b"curve25519-sha256,a b\x7f"),
+            (true, &[b"curve25519-sha256,".as_slice(), &long].concat()),
+            (true, b",curve25519-sha256"),
+            (true, b"x,,curve25519-sha256"),
+            (true, b"curve25519-sha256,,"),
+            (true, b","),
+            // Seen in the wild (russh #743).
+            (false, b"curve25519-sha256,"),
+            (
+                false,
+                &[b"curve25519-sha256,".as_slice(), &long[..64]].concat(),
+            ),
+        ] {
+            let mut h = Hostile::<E>::at(Stage::Identified, mode);
+            h.peer.drain();
+            let kexinit = with_kex_list(&mut h.peer, list);
+            match bad {
+                true => h.refuses(2, |peer| peer.send_payload(&kexinit)),
+                false => {
+                    h.send_payload(&kexinit);
+                    assert_eq!(h.ended, None, "{:?}", list.escape_ascii());
+                }
+            }
+        }
+    }
+    both(test::<ClientConnection>, test::<ServerConnection>);
+}
+
+/// Our `KEXINIT` with these bytes as its list of methods.
+fn with_kex_list(peer: &mut RawPeer, list: &[u8]) -> Vec<u8> {
+    let kexinit = peer.make_kexinit();
+    let old = u32::from_be_bytes(kexinit[17..21].try_into().unwrap()) as usize;
+    let (head, tail) = (&kexinit[..17], &kexinit[21 + old..]);
+    [head, &(list.len() as u32).to_be_bytes(), list, tail].concat()
+}
+
+/// B18: the peer checks the length and padding of every packet as it reads it.
+#[test]
+fn b18_writes_of_any_size() {
+    fn test<E: Victim>(mode: Mode) {
+        let mut h = Hostile::<E>::at(Stage::Channel, mode);
+        let channel = h.channel.expect("open");
+        let big = vec![7; 3 << 20];
+        assert_eq!(
+            h.connection
+                .write(channel, DataStream::Data, b"")
+                .expect("open"),
+            0
+        );
+        assert_eq!(
+            h.connection
+                .write(channel, DataStream::Data, b"1")
+                .expect("open"),
+            1
+        );
+        let mut accepted = 1;
+        for _ in 0..40 {
+            accepted += h
+                .connection
+                .write(channel, DataStream::Data, &big)
+                .expect("open");
+            h.exchange();
+        }
+        let mut received = 0;
+        for packet in h.peer.drain() {
+            assert_eq!(packet.number(), number::CHANNEL_DATA);
+            let data: ssh_proto::wire::connection::ChannelData<'_> = packet.decode();
+            assert!(!data.data.is_empty() && data.data.len() <= 32 << 10);
+            assert!(packet.padding >= 4);
+            received += data.data.len();
+        }
+        assert_eq!(received, 1 << 20, "the window and no more");
+        assert!(
+            accepted >= received && accepted <= received + (256 << 10),
+            "U4: {accepted}"
+        );
+    }
+    both(test::<ClientConnection>, test::<ServerConnection>);
+}
