@@ -24,8 +24,8 @@ pub use self::transmit::Transmit;
 use crate::auth::Authenticated;
 use crate::crypto::{SecureRandom, Signature, SignatureAlgorithm};
 use crate::error::{ApiMisuse, DisconnectReason, Error, Limit};
-use crate::limits::Limits;
-use crate::mux::{ChannelId, Mux, PeerOpens, RequestId, RequestKey};
+use crate::limits::{Limits, MAX_REQUEST_TEXT};
+use crate::mux::{ChannelId, Mux, PeerOpens, RequestId, RequestKey, cut};
 use crate::time::{Instant, Timer, TimerTable};
 use crate::transport::ident::Identification;
 use crate::transport::kex::SessionId;
@@ -193,11 +193,12 @@ impl<S: Side> Core<S> {
                 }
                 return Some(event);
             }
+            if !self.is_open() {
+                // What the channels still say as they are sent empty stays behind the last event.
+                return None;
+            }
             if self.drain_mux_events() {
                 continue;
-            }
-            if !self.is_open() {
-                return None;
             }
             let progressed = match self.may_parse() {
                 true => self.parse(),
@@ -279,9 +280,9 @@ impl<S: Side> Core<S> {
         }
     }
 
-    /// Begins a key exchange where keys have been used enough.
+    /// Begins a key exchange where keys have been used enough, and will be used on.
     fn rekey_if_due(&mut self) -> Result<(), Error> {
-        if self.phase == Phase::Connection && self.transport.rekey_is_due() {
+        if self.is_open() && self.phase == Phase::Connection && self.transport.rekey_is_due() {
             self.transport.start_rekey()?;
             self.watch_kex();
         }
@@ -331,7 +332,11 @@ impl<S: Side> Core<S> {
             return;
         }
         self.life = match self.transport.can_say_goodbye() {
-            true => Life::Ending(reason, "", bytes::Bytes::copy_from_slice(text.as_bytes())),
+            true => {
+                // What does not fit into a packet would take the reason down with it.
+                let text = cut(text, MAX_REQUEST_TEXT);
+                Life::Ending(reason, "", bytes::Bytes::copy_from_slice(text.as_bytes()))
+            }
             false => Life::Closed,
         };
         self.wind_down(Disconnected::ByApplication);

@@ -72,11 +72,11 @@ impl<S: Side> Core<S> {
         if self.transport.gate_is_open() {
             if let Some(payload) = self.outbox.pop() {
                 self.transport.transmit_payload(payload.as_ref(), out)?;
-                self.rekey_while_open()?;
+                self.rekey_if_due()?;
                 return Ok(true);
             }
             if self.transmit_channel(out)? {
-                self.rekey_while_open()?;
+                self.rekey_if_due()?;
                 return Ok(true);
             }
         }
@@ -98,13 +98,6 @@ impl<S: Side> Core<S> {
             )?;
         }
         Ok(false)
-    }
-
-    fn rekey_while_open(&mut self) -> Result<(), Error> {
-        match self.is_open() {
-            true => self.rekey_if_due(),
-            false => Ok(()),
-        }
     }
 
     /// One message pulled from the channels.
