@@ -175,6 +175,8 @@ pub(crate) struct Watch<C> {
     pub(crate) checks_data: bool,
     pub(crate) ended: Option<Disconnected>,
     pub(crate) authenticated: bool,
+    /// Whether it was told that the peer sends no more.
+    pub(crate) eof: bool,
     /// What the last key exchange came to.
     pub(crate) negotiated: Option<Negotiated>,
     /// Everything told, in short.
@@ -195,6 +197,7 @@ impl<C: Endpoint> Watch<C> {
             checks_data: false,
             ended: None,
             authenticated: false,
+            eof: false,
             negotiated: None,
             log: Vec::new(),
             held: Vec::new(),
@@ -209,14 +212,15 @@ impl<C: Endpoint> Watch<C> {
             let Some(told) = self.conn.next() else {
                 return step > 0;
             };
-            assert!(self.ended.is_none(), "an event behind the last one");
+            let ended = self.ended.is_some();
+            self.note(&told);
+            assert!(!ended, "an event behind the last one: {:?}", self.log);
             self.handle(told);
         }
         unreachable!("the steps are counted")
     }
 
     fn handle(&mut self, told: Told) {
-        self.note(&told);
         let is_question = matches!(
             &told,
             Told::HostKey(_)
@@ -510,7 +514,7 @@ impl<C: Endpoint> Watch<C> {
         }
         assert!(self.conn.is_closed(), "ended, and not closed");
         assert!(!self.conn.wants_read() && !self.conn.wants_write());
-        assert_eq!(self.conn.poll_timeout(), None);
+        assert_eq!(self.conn.poll_timeout(), None, "{:?}", self.log);
         self.read_all();
     }
 }

@@ -207,11 +207,23 @@ impl Pair {
             moved |= self.server.transmit(&mut self.to_client);
             moved |= self.deliver_to_server(usize::MAX);
             moved |= self.deliver_to_client(usize::MAX);
+            // A transport that was closed tells the other side, once.
+            moved |= close(&self.client, &mut self.server);
+            moved |= close(&self.server, &mut self.client);
             if !moved {
                 return;
             }
         }
     }
+}
+
+fn close<A: Endpoint, B: Endpoint>(from: &Watch<A>, to: &mut Watch<B>) -> bool {
+    let closes = from.conn.is_closed() && to.ended.is_none() && !to.eof;
+    if closes {
+        to.eof = true;
+        to.conn.handle_eof(to.now);
+    }
+    closes
 }
 
 fn deliver<C: Endpoint>(watch: &mut Watch<C>, link: &mut BytesMut, len: usize) -> bool {
