@@ -175,8 +175,6 @@ pub(crate) struct Watch<C> {
     pub(crate) checks_data: bool,
     pub(crate) ended: Option<Disconnected>,
     pub(crate) authenticated: bool,
-    /// Whether it was told that the peer sends no more.
-    pub(crate) eof: bool,
     /// What the last key exchange came to.
     pub(crate) negotiated: Option<Negotiated>,
     /// Everything told, in short.
@@ -197,7 +195,6 @@ impl<C: Endpoint> Watch<C> {
             checks_data: false,
             ended: None,
             authenticated: false,
-            eof: false,
             negotiated: None,
             log: Vec::new(),
             held: Vec::new(),

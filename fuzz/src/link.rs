@@ -176,6 +176,8 @@ pub(crate) struct Pair {
     pub(crate) server: Watch<ServerConnection>,
     pub(crate) to_server: BytesMut,
     pub(crate) to_client: BytesMut,
+    /// The transport to the server, and to the client, has ended.
+    ended: [bool; 2],
 }
 
 impl Pair {
@@ -185,6 +187,7 @@ impl Pair {
             server,
             to_server: BytesMut::new(),
             to_client: BytesMut::new(),
+            ended: [false; 2],
         }
     }
 
@@ -207,9 +210,8 @@ impl Pair {
             moved |= self.server.transmit(&mut self.to_client);
             moved |= self.deliver_to_server(usize::MAX);
             moved |= self.deliver_to_client(usize::MAX);
-            // A transport that was closed tells the other side, once.
-            moved |= close(&self.client, &mut self.server);
-            moved |= close(&self.server, &mut self.client);
+            moved |= hang_up(&self.client, &mut self.server, &mut self.ended[0]);
+            moved |= hang_up(&self.server, &mut self.client, &mut self.ended[1]);
             if !moved {
                 return;
             }
@@ -217,13 +219,18 @@ impl Pair {
     }
 }
 
-fn close<A: Endpoint, B: Endpoint>(from: &Watch<A>, to: &mut Watch<B>) -> bool {
-    let closes = from.conn.is_closed() && to.ended.is_none() && !to.eof;
-    if closes {
-        to.eof = true;
-        to.conn.handle_eof(to.now);
+/// Whoever is closed has hung up, which the other side sees once all is delivered.
+fn hang_up<G: Endpoint, L: Endpoint>(
+    gone: &Watch<G>,
+    left: &mut Watch<L>,
+    ended: &mut bool,
+) -> bool {
+    let due = gone.conn.is_closed() && !*ended;
+    if due {
+        *ended = true;
+        left.conn.handle_eof(left.now);
     }
-    closes
+    due
 }
 
 fn deliver<C: Endpoint>(watch: &mut Watch<C>, link: &mut BytesMut, len: usize) -> bool {

@@ -108,7 +108,8 @@ fn check_rest(pair: &Pair) {
     if client.ended.is_some() {
         return;
     }
-    assert!(client.conn.wants_read() && server.conn.wants_read(), "deaf");
+    assert!(client.conn.wants_read(), "a deaf client: {:?}", client.log);
+    assert!(server.conn.wants_read(), "a deaf server: {:?}", server.log);
     assert!(client.authenticated && server.authenticated, "no login");
     for known in client.channels.values().chain(server.channels.values()) {
         assert!(known.open || known.closed, "an open without an answer");

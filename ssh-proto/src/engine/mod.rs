@@ -187,18 +187,21 @@ impl<S: Side> Core<S> {
     pub(crate) fn poll_event(&mut self) -> Option<S::Event> {
         self.settle_abandoned();
         loop {
+            // A channel may still change behind the terminal event, but nothing is told of it.
+            if !self.is_open() && self.events.is_empty() {
+                return None;
+            }
             if let Some(event) = self.events.pop_front() {
                 if self.events.is_empty() {
                     self.events = VecDeque::new();
                 }
                 return Some(event);
             }
-            if !self.is_open() {
-                // What the channels still say as they are sent empty stays behind the last event.
-                return None;
-            }
             if self.drain_mux_events() {
                 continue;
+            }
+            if !self.is_open() {
+                return None;
             }
             let progressed = match self.may_parse() {
                 true => self.parse(),
