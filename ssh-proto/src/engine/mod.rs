@@ -226,9 +226,21 @@ impl<S: Side> Core<S> {
         let limits = &self.settings.limits;
         self.pause.is_none()
             && !self.side.has_withheld_failure()
-            && !self
-                .outbox
-                .is_full(limits.deferred_messages, limits.deferred_bytes)
+            && (!self.outbox.is_full(limits.deferred_messages, limits.deferred_bytes)
+                // Nothing leaves until the exchange is over, and what ends it is to be read.
+                || !self.transport.gate_is_open())
+    }
+
+    /// While keys are exchanged input is read though the outbox is full. The application can add
+    /// nothing to it then; the peer's requests may, up to as much again.
+    fn check_deferred(&self) -> Result<(), Error> {
+        let limits = &self.settings.limits;
+        let messages = limits.deferred_messages.saturating_mul(2);
+        let bytes = limits.deferred_bytes.saturating_mul(2);
+        match self.outbox.is_full(messages, bytes) && !self.transport.gate_is_open() {
+            true => Err(Limit::DeferredOutput.into()),
+            false => Ok(()),
+        }
     }
 
     pub(crate) fn wants_read(&self) -> bool {
