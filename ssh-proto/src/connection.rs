@@ -130,8 +130,7 @@ pub trait Connection: sealed::HasCore {
         self.core_mut().rekey()
     }
 
-    /// Ends the connection: what is queued and may leave does, then `DISCONNECT`. Of the
-    /// description, as much is sent as [`MAX_REQUEST_TEXT`](crate::limits::MAX_PEER_TEXT) allows.
+    /// Ends the connection: what is queued and may leave does, then `DISCONNECT`.
     fn disconnect(&mut self, now: Instant, reason: DisconnectReason, description: &str) {
         self.core_mut().disconnect(now, reason, description);
     }

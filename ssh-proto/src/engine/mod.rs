@@ -24,8 +24,8 @@ pub use self::transmit::Transmit;
 use crate::auth::Authenticated;
 use crate::crypto::{SecureRandom, Signature, SignatureAlgorithm};
 use crate::error::{ApiMisuse, DisconnectReason, Error, Limit};
-use crate::limits::{Limits, MAX_REQUEST_TEXT};
-use crate::mux::{ChannelId, Mux, PeerOpens, RequestId, RequestKey, cut};
+use crate::limits::Limits;
+use crate::mux::{ChannelId, Mux, PeerOpens, RequestId, RequestKey};
 use crate::time::{Instant, Timer, TimerTable};
 use crate::transport::ident::Identification;
 use crate::transport::kex::SessionId;
@@ -347,11 +347,7 @@ impl<S: Side> Core<S> {
             return;
         }
         self.life = match self.transport.can_say_goodbye() {
-            true => {
-                // What does not fit into a packet would take the reason down with it.
-                let text = cut(text, MAX_REQUEST_TEXT);
-                Life::Ending(reason, "", bytes::Bytes::copy_from_slice(text.as_bytes()))
-            }
+            true => Life::Ending(reason, "", bytes::Bytes::copy_from_slice(text.as_bytes())),
             false => Life::Closed,
         };
         self.wind_down(Disconnected::ByApplication);

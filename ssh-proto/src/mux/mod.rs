@@ -32,8 +32,8 @@ pub use self::request::{ChannelRequest, ExitSignal, Pty, X11Cookie};
 use self::schedule::Turns;
 use self::send::{SendHalf, Sent};
 use self::table::Table;
+pub(crate) use self::types::RequestKey;
 pub use self::types::{ChannelError, ChannelId, Chunk, DataStream, OpenFailure, RequestId};
-pub(crate) use self::types::{RequestKey, cut};
 use crate::auth::Authenticated;
 use crate::error::Error;
 use crate::limits::{Limits, MAX_PACKET_LENGTH, MAX_REQUEST_TEXT, MIN_PEER_MAX_PACKET};
@@ -225,7 +225,7 @@ impl Mux {
         out.push(&wire::ChannelOpenFailure {
             recipient,
             reason: reason.0,
-            description: cut(description, MAX_REQUEST_TEXT).as_bytes(),
+            description: types::cut(description, MAX_REQUEST_TEXT).as_bytes(),
             language: &[],
         });
         Ok(())

@@ -135,7 +135,7 @@ impl fmt::Display for ChannelError {
 impl core::error::Error for ChannelError {}
 
 /// The longest start of `text` that has no more than `most` bytes.
-pub(crate) fn cut(text: &str, most: usize) -> &str {
+pub(super) fn cut(text: &str, most: usize) -> &str {
     if text.len() <= most {
         return text;
     }
