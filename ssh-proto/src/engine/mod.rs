@@ -204,7 +204,7 @@ impl<S: Side> Core<S> {
                 return None;
             }
             let progressed = match self.may_parse() {
-                true => self.parse(),
+                true => self.check_deferred().and_then(|()| self.parse()),
                 false => Ok(false),
             };
             match progressed {

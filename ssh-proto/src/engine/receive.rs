@@ -56,7 +56,6 @@ impl<S: Side> Core<S> {
             Verdict::Fatal => return Err(PeerMisbehaved::UnexpectedMessage(number).into()),
         }
         self.keyed_packets = self.keyed_packets.saturating_add(1);
-        self.check_deferred()?;
         self.rekey_if_due()?;
         Ok(true)
     }
