@@ -95,8 +95,8 @@ fn come_to_rest(pair: &mut Pair) {
 fn progress(pair: &Pair) -> (usize, usize, u64) {
     let read = |known: u64, channel: &crate::app::Known| known + channel.read;
     (
-        pair.client.log.len(),
-        pair.server.log.len(),
+        pair.client.told,
+        pair.server.told,
         pair.client.channels.values().fold(0, read) + pair.server.channels.values().fold(0, read),
     )
 }

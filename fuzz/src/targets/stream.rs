@@ -35,6 +35,7 @@ fn run<C: Endpoint>(
     polls: bool,
 ) -> (Vec<String>, BytesMut) {
     let mut out = BytesMut::new();
+    watch.logs = true;
     for chunk in data.chunks(chunk) {
         watch.conn.handle_input(watch.now, chunk.into());
         if polls {
