@@ -92,9 +92,11 @@ fn stream<C: Endpoint>(
         peer.step(step);
         deliver(&mut watch, &mut peer, &mut out);
     }
-    if flags & 4 == 0 {
-        assert!(watch.ended.is_none(), "a login failed: {:?}", watch.ended);
-    }
+    // Otherwise nothing behind the login would be tested.
+    let steps = depth % (peer::STEPS + 1);
+    assert!(watch.ended.is_none(), "a login failed: {:?}", watch.ended);
+    assert_eq!(watch.authenticated, steps >= 5);
+    assert_eq!(watch.channels.values().any(|known| known.open), steps == 6);
     watch.policy = Policy(flags & 0xf8);
     for _ in 0..MESSAGES {
         if u.is_empty() || script(&mut watch, &mut peer, &mut u).is_err() {
