@@ -177,8 +177,12 @@ pub(crate) struct Watch<C> {
     pub(crate) authenticated: bool,
     /// What the last key exchange came to.
     pub(crate) negotiated: Option<Negotiated>,
-    /// Everything told, in short.
+    /// Events so far.
+    pub(crate) told: usize,
+    /// The events in short, where `logs`.
     pub(crate) log: Vec<String>,
+    /// Whether events are written down, which takes most of the time. With `FUZZ_LOG` set, always.
+    pub(crate) logs: bool,
     held: Vec<Told>,
     sent: usize,
 }
@@ -196,7 +200,9 @@ impl<C: Endpoint> Watch<C> {
             ended: None,
             authenticated: false,
             negotiated: None,
+            told: 0,
             log: Vec::new(),
+            logs: std::env::var_os("FUZZ_LOG").is_some(),
             held: Vec::new(),
             sent: 0,
         }
@@ -209,14 +215,15 @@ impl<C: Endpoint> Watch<C> {
             let Some(told) = self.conn.next() else {
                 return step > 0;
             };
-            assert!(self.ended.is_none(), "an event behind the last one");
+            let ended = self.ended.is_some();
+            self.note(&told);
+            assert!(!ended, "an event behind the last one: {:?}", self.log);
             self.handle(told);
         }
         unreachable!("the steps are counted")
     }
 
     fn handle(&mut self, told: Told) {
-        self.note(&told);
         let is_question = matches!(
             &told,
             Told::HostKey(_)
@@ -242,6 +249,10 @@ impl<C: Endpoint> Watch<C> {
     }
 
     fn note(&mut self, told: &Told) {
+        self.told += 1;
+        if !self.logs {
+            return;
+        }
         let line = match told {
             Told::HostKey(check) => format!("host key {}", check.algorithm()),
             Told::Turn(turn) => format!("turn {:?}", turn.outcome()),
@@ -510,7 +521,7 @@ impl<C: Endpoint> Watch<C> {
         }
         assert!(self.conn.is_closed(), "ended, and not closed");
         assert!(!self.conn.wants_read() && !self.conn.wants_write());
-        assert_eq!(self.conn.poll_timeout(), None);
+        assert_eq!(self.conn.poll_timeout(), None, "{:?}", self.log);
         self.read_all();
     }
 }

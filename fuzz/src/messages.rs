@@ -57,7 +57,7 @@ known! {
 pub(crate) fn plausible(u: &mut Unstructured<'_>) -> arbitrary::Result<Vec<u8>> {
     let index = usize::from(u8::arbitrary(u)?) % KNOWN.len();
     let refine = u8::arbitrary(u)?;
-    if refine & 1 == 0 && index % 3 == 0 {
+    if refine & 1 == 0 && index.is_multiple_of(3) {
         return Ok(encode(&UserauthRequest {
             user: b"alice",
             service: b"ssh-connection",

@@ -35,6 +35,7 @@ fn run<C: Endpoint>(
     polls: bool,
 ) -> (Vec<String>, BytesMut) {
     let mut out = BytesMut::new();
+    watch.logs = true;
     for chunk in data.chunks(chunk) {
         watch.conn.handle_input(watch.now, chunk.into());
         if polls {
@@ -91,9 +92,11 @@ fn stream<C: Endpoint>(
         peer.step(step);
         deliver(&mut watch, &mut peer, &mut out);
     }
-    if flags & 4 == 0 {
-        assert!(watch.ended.is_none(), "a login failed: {:?}", watch.ended);
-    }
+    // Otherwise nothing behind the login would be tested.
+    let steps = depth % (peer::STEPS + 1);
+    assert!(watch.ended.is_none(), "a login failed: {:?}", watch.ended);
+    assert_eq!(watch.authenticated, steps >= 5);
+    assert_eq!(watch.channels.values().any(|known| known.open), steps == 6);
     watch.policy = Policy(flags & 0xf8);
     for _ in 0..MESSAGES {
         if u.is_empty() || script(&mut watch, &mut peer, &mut u).is_err() {

@@ -219,7 +219,7 @@ impl<S: Side> Core<S> {
                 return None;
             }
             let progressed = match self.may_parse() {
-                true => self.parse(),
+                true => self.check_deferred().and_then(|()| self.parse()),
                 false => Ok(false),
             };
             match progressed {
@@ -241,9 +241,21 @@ impl<S: Side> Core<S> {
         let limits = &self.settings.limits;
         self.pause.is_none()
             && !self.side.has_withheld_failure()
-            && !self
-                .outbox
-                .is_full(limits.deferred_messages, limits.deferred_bytes)
+            && (!self.outbox.is_full(limits.deferred_messages, limits.deferred_bytes)
+                // Nothing leaves until the exchange is over, and what ends it is to be read.
+                || !self.transport.gate_is_open())
+    }
+
+    /// While keys are exchanged input is read though the outbox is full. The application can add
+    /// nothing to it then; the peer's requests may, up to as much again.
+    fn check_deferred(&self) -> Result<(), Error> {
+        let limits = &self.settings.limits;
+        let messages = limits.deferred_messages.saturating_mul(2);
+        let bytes = limits.deferred_bytes.saturating_mul(2);
+        match self.outbox.is_full(messages, bytes) && !self.transport.gate_is_open() {
+            true => Err(Limit::DeferredOutput.into()),
+            false => Ok(()),
+        }
     }
 
     pub(crate) fn wants_read(&self) -> bool {
@@ -298,7 +310,7 @@ impl<S: Side> Core<S> {
         }
     }
 
-    /// Begins a key exchange where keys have been used enough.
+    /// Begins a key exchange where keys have been used enough, and will be used on.
     fn rekey_if_due(&mut self) -> Result<(), Error> {
         if self.is_open() && self.phase == Phase::Connection && self.transport.rekey_is_due() {
             self.transport.start_rekey()?;

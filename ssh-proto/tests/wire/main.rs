@@ -37,7 +37,7 @@ enum Type {
     /// `mpint`
     Int,
     /// A `uint32` count of elements of these types.
-    Counted(&'static [Type]),
+    Counted(&'static [Self]),
     /// `string`s up to the end.
     Texts,
     /// Anything up to the end.
