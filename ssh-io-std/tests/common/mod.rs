@@ -47,7 +47,9 @@ pub(crate) fn login<T: Wait>(transport: T) -> Client<T> {
 }
 
 /// Serves one connection to its end and says how that was.
-pub(crate) fn serve<T: Wait + Send + 'static>(mut transport: T) -> JoinHandle<Option<Disconnected>> {
+pub(crate) fn serve<T: Wait + Send + 'static>(
+    mut transport: T,
+) -> JoinHandle<Option<Disconnected>> {
     thread::spawn(move || {
         transport.prepare().unwrap();
         let clock = Clock::new();
