@@ -140,11 +140,11 @@ impl Mux {
 
     /// The next event. To be asked after every other call until there is none.
     pub(crate) fn poll_event(&mut self) -> Option<MuxEvent> {
-        let event = self.events.pop_front();
+        let event = self.events.pop_front()?;
         if self.events.is_empty() {
             self.events.shrink_to(4);
         }
-        event
+        Some(event)
     }
 
     /// Lets opens of these kinds come before the application from now on, and no others.

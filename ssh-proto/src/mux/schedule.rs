@@ -26,11 +26,16 @@ impl Turns {
         }
     }
 
-    /// Removes a channel if it is there. At once for the first.
+    /// Removes a channel if it is there. Asked for each packet, when it mostly is not.
+    #[inline]
     pub(super) fn leave(&mut self, id: ChannelId, member: &mut bool) {
-        if !core::mem::replace(member, false) {
-            return;
+        if core::mem::replace(member, false) {
+            self.remove(id);
         }
+    }
+
+    /// At once for the first.
+    fn remove(&mut self, id: ChannelId) {
         if self.first() == Some(id) {
             self.order.pop_front();
         } else {
