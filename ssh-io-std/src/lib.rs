@@ -23,3 +23,13 @@ pub use self::error::ClientError;
 pub use self::random::OsRandom;
 pub use self::session::{Exit, Output, Session, Stderr};
 pub use self::transport::{Closures, Interest, Stream, Transport, Wait};
+
+/// The examples in the documents.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+
+    #[doc = include_str!("../../docs/driving.md")]
+    struct Driving;
+}
