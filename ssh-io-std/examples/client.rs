@@ -106,10 +106,7 @@ fn dial(options: &Options) -> Result<TcpStream, Box<dyn Error>> {
             _ => TcpStream::connect(address),
         };
         match connected {
-            Ok(socket) => {
-                socket.set_nodelay(true)?;
-                return Ok(socket);
-            }
+            Ok(socket) => return Ok(socket),
             Err(error) => last = failed(error.to_string()),
         }
     }

@@ -9,7 +9,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::{env, thread};
 
-use ssh_io_std::{Client, ClientHandler, Clock, Driver, Exit, OsRandom};
+use ssh_io_std::{Client, ClientHandler, Clock, Driver, Exit, OsRandom, Wait};
 use ssh_proto::crypto::{Fingerprint, rustcrypto};
 use ssh_proto::{
     AuthMethod, ChannelId, ChannelRequest, ClientConfig, Connection, DataStream, Event,
@@ -104,9 +104,8 @@ fn listen(listener: &TcpListener, config: &Arc<ServerConfig>) {
 }
 
 /// A server that greets whoever logs in, and says what was asked of it.
-fn serve(socket: TcpStream, config: &ServerConfig) -> Result<(), Box<dyn Error>> {
-    socket.set_nodelay(true)?;
-    socket.set_nonblocking(true)?;
+fn serve(mut socket: TcpStream, config: &ServerConfig) -> Result<(), Box<dyn Error>> {
+    socket.prepare()?;
     let clock = Clock::new();
     let connection = ServerConnection::new(config, Box::new(OsRandom), clock.now())?;
     let mut driver = Driver::new(connection, socket, clock);

@@ -124,10 +124,7 @@ impl Client<TcpStream> {
         config: &ClientConfig,
         handler: impl ClientHandler + Send + 'static,
     ) -> Result<Self, ClientError> {
-        let socket = TcpStream::connect(address)?;
-        // From the first byte on: each flight is one write, and waits for an answer.
-        socket.set_nodelay(true)?;
-        Self::over(socket, user, config, handler)
+        Self::over(TcpStream::connect(address)?, user, config, handler)
     }
 }
 

@@ -105,7 +105,7 @@ fn a_session_over_a_unix_socket() {
     let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
     let server = serve(far);
     let mut client = login(near);
-    exercise(&mut client, 3 << 20);
+    exercise(&mut client, 300_000);
     client.disconnect().unwrap();
     assert!(said_goodbye(server.join().unwrap()));
 }
@@ -115,7 +115,7 @@ fn a_session_over_a_stream_that_blocks() {
     let (near, far) = pipe(usize::MAX, false);
     let server = serve(Stream::new(far));
     let mut client = login(Stream::new(near));
-    exercise(&mut client, 3 << 20);
+    exercise(&mut client, 300_000);
     client.disconnect().unwrap();
     assert!(said_goodbye(server.join().unwrap()));
 }
@@ -140,7 +140,7 @@ fn a_session_over_closures() {
         move |buffer: &mut [u8]| other.read(buffer),
     );
     let mut client = login(closures);
-    exercise(&mut client, 1 << 20);
+    exercise(&mut client, 300_000);
     client.disconnect().unwrap();
     assert!(said_goodbye(server.join().unwrap()));
 }

@@ -97,7 +97,10 @@ impl<'o, T: AsFd + ssh_io_std::Transport> Relay<'o, T> {
             if self.closed && self.held.is_none() {
                 break;
             }
-            self.wait()?;
+            // Nothing to wait for while what was sent has made room for more.
+            if self.driver.timeout() != Some(Duration::ZERO) {
+                self.wait()?;
+            }
             self.driver.drive();
         }
         drop(self.raw.take());
