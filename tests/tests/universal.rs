@@ -387,12 +387,12 @@ fn u9_random_fails() {
             let mut pair =
                 Pair::from_configs(Mode::PLAIN, &client_config, &server_config, fixtures::USER);
             let random: Box<dyn SecureRandom> = Box::new(FailingRng::new(4, successes));
-            let failed = Some(Error::Crypto(CryptoError::RandomFailed));
+            let failed = Error::Crypto(CryptoError::RandomFailed);
             if which {
                 match ClientConnection::new(&client_config, fixtures::USER, random, now) {
                     Ok(client) => pair.client = client,
                     Err(error) => {
-                        assert_eq!(Some(error), failed);
+                        assert_eq!(error, failed);
                         outcomes.push("refused");
                         continue;
                     }
@@ -401,7 +401,7 @@ fn u9_random_fails() {
                 match ServerConnection::new(&server_config, random, now) {
                     Ok(server) => pair.server = server,
                     Err(error) => {
-                        assert_eq!(Some(error), failed);
+                        assert_eq!(error, failed);
                         outcomes.push("refused");
                         continue;
                     }
@@ -416,7 +416,7 @@ fn u9_random_fails() {
             };
             match end {
                 Some(end) => {
-                    assert_eq!(end, &Disconnected::Error(failed.unwrap()));
+                    assert_eq!(end, &Disconnected::Error(failed));
                     assert!(client.exchanges.is_empty() && server.exchanges.is_empty());
                     assert!(client.authenticated.is_none());
                     outcomes.push("ended");
