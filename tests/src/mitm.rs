@@ -74,12 +74,12 @@ impl Wire {
             if let Some(tamper) = &mut self.tamper {
                 tamper(self.index, &mut packet);
             }
-            if let Some((position, payload, count)) = &self.inject {
-                if *position == self.index {
-                    for _ in 0..*count {
-                        passed.extend(in_clear(payload));
-                        self.injected += 1;
-                    }
+            if let Some((position, payload, count)) = &self.inject
+                && *position == self.index
+            {
+                for _ in 0..*count {
+                    passed.extend(in_clear(payload));
+                    self.injected += 1;
                 }
             }
             self.index += 1;
@@ -101,7 +101,7 @@ impl Wire {
 
 /// A packet in clear.
 fn in_clear(payload: &[u8]) -> Vec<u8> {
-    let padding = (4..).find(|padding| (5 + payload.len() + padding) % 8 == 0);
+    let padding = (4..).find(|padding: &usize| (5 + payload.len() + padding).is_multiple_of(8));
     let padding = padding.expect("one in eight fits");
     let length = (1 + payload.len() + padding) as u32;
     let mut packet = length.to_be_bytes().to_vec();
@@ -113,7 +113,7 @@ fn in_clear(payload: &[u8]) -> Vec<u8> {
 
 /// The size of a packet under `chacha20-poly1305@openssh.com`, by that of its payload.
 fn sealed_size(payload: usize) -> usize {
-    let padding = (4..).find(|padding| (1 + payload + padding) % 8 == 0);
+    let padding = (4..).find(|padding: &usize| (1 + payload + padding).is_multiple_of(8));
     4 + 1 + payload + padding.expect("one in eight fits") + 16
 }
 
@@ -127,24 +127,17 @@ impl Mitm {
             5 + each.sum::<usize>()
         };
         let service = 5 + "ssh-userauth".len();
-        let mut to_server = Wire::default();
-        to_server.sizes = vec![
-            sealed_size(ext_info(&[("ext-info-in-auth@openssh.com", "0")])),
-            sealed_size(service),
-        ];
-        let mut to_client = Wire::default();
         let algorithms = crate::fixtures::KEY_TYPES.join(",");
-        to_client.sizes = vec![
-            sealed_size(ext_info(&[
-                ("server-sig-algs", &algorithms),
-                ("ping@openssh.com", "0"),
-            ])),
-            sealed_size(service),
-        ];
+        let to_server = ext_info(&[("ext-info-in-auth@openssh.com", "0")]);
+        let to_client = ext_info(&[("server-sig-algs", &algorithms), ("ping@openssh.com", "0")]);
+        let wire = |ext_info| Wire {
+            sizes: vec![sealed_size(ext_info), sealed_size(service)],
+            ..Wire::default()
+        };
         Self {
             pair,
-            to_client,
-            to_server,
+            to_client: wire(to_client),
+            to_server: wire(to_server),
             client_end: None,
             server_end: None,
         }
