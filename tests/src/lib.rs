@@ -9,6 +9,29 @@
 //!   of `ssh-proto` and can do every step wrong.
 //! - [`ClientApp`] and [`ServerApp`] are applications for tests that are about something else.
 //!   Any closure that takes a connection and an event will do as well, see [`App`].
+//! - [`Connected`] is a pair behind authentication for tests that answer each event by hand,
+//!   with the help of [`take!`].
+//!
+//! ```
+//! use ssh_tests::{ClientApp, Job, Mode, Pair, ServerApp};
+//!
+//! let mut client = ClientApp::new([Job::with_input("echo", "hello")]).then_disconnect();
+//! let mut pair = Pair::new(Mode { rekey_every: Some(3), ..Mode::PLAIN });
+//! pair.run(&mut client, &mut ServerApp::new());
+//! assert_eq!(client.results[0].stdout, b"hello");
+//! assert!(pair.server_end().is_some());
+//! ```
+//!
+//! A peer that breaks a rule, and what it gets for it:
+//!
+//! ```
+//! use ssh_proto::{ServerConnection, error::DisconnectReason};
+//! use ssh_tests::{Hostile, Mode, Stage};
+//!
+//! let mut hostile = Hostile::<ServerConnection>::at(Stage::Service, Mode::PLAIN);
+//! hostile.send_payload(&[90]); // CHANNEL_OPEN before authentication.
+//! hostile.assert_disconnected(DisconnectReason::PROTOCOL_ERROR);
+//! ```
 
 pub mod app;
 pub mod attack;

@@ -1,6 +1,7 @@
 //! The harness itself: every stage is reached, in both roles and every mode, and its assertions can fail.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use ssh_proto::error::DisconnectReason;
 use ssh_proto::wire::transport::{Debug, Ignore};
@@ -124,6 +125,28 @@ fn a_session_runs_in_every_mode() {
             Some(Disconnected::ByPeer { .. })
         ));
         assert_eq!(mode.rekey_every.is_some(), server.exchanges.len() > 1);
+    });
+}
+
+/// Bytes that travel, are late, and stand still for a while.
+#[test]
+fn a_slow_link_delivers() {
+    for_each_mode(|mode| {
+        let mut client = ClientApp::new([Job::with_input("echo", vec![6; 5_000])]);
+        let mut server = ServerApp::new();
+        let mut pair = Pair::new(mode);
+        let (least, most) = (Duration::from_millis(20), Duration::from_millis(80));
+        pair.to_client.set_delay(least, most);
+        pair.to_server.set_delay(least, most);
+        let begin = pair.now;
+        pair.to_client.stall(true);
+        pair.advance(Duration::from_secs(5), &mut client, &mut server);
+        assert!(client.authenticated.is_none());
+        pair.to_client.stall(false);
+        pair.run(&mut client, &mut server);
+        assert_eq!(client.results[0].stdout, [6; 5_000]);
+        assert!(pair.now > begin + Duration::from_secs(5) + 4 * least);
+        assert!(pair.now < begin + Duration::from_secs(60));
     });
 }
 

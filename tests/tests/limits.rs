@@ -1,0 +1,309 @@
+//! Bounds and deadlines: what a slow, silent, greedy or flooding peer gets.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use ssh_proto::error::{DisconnectReason, Error, Limit};
+use ssh_proto::wire::connection::{GlobalRequest as WireGlobal, GlobalRequestKind};
+use ssh_proto::wire::extension::Ping;
+use ssh_proto::wire::number;
+use ssh_proto::wire::transport::Ignore;
+use ssh_proto::{
+    ClientConnection, Connection, DataStream, Disconnected, Limits, ServerConnection, Timer,
+};
+use ssh_tests::hostile::Victim;
+use ssh_tests::{
+    Connected, Endpoint, Hostile, Mode, Pair, Stage, fixtures, for_each_mode, read_all,
+};
+
+fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+fn timeout(timer: Timer) -> Option<Disconnected> {
+    Some(Disconnected::Error(Error::Timeout(timer)))
+}
+
+/// A connection of a changed config, and a peer that has done nothing.
+fn hostile_server(change: impl Fn(&mut Limits)) -> Hostile<ServerConnection> {
+    let (client, server) = Pair::builder(Mode::PLAIN).limits(change).configs();
+    let pair = Pair::from_configs(Mode::PLAIN, &client, &server, fixtures::USER);
+    Hostile::with_connection(pair.server, Mode::PLAIN.chunking)
+}
+
+fn hostile_client(change: impl Fn(&mut Limits)) -> Hostile<ClientConnection> {
+    let (client, server) = Pair::builder(Mode::PLAIN).limits(change).configs();
+    let pair = Pair::from_configs(Mode::PLAIN, &client, &server, fixtures::USER);
+    Hostile::with_connection(pair.client, Mode::PLAIN.chunking)
+}
+
+/// U6: an application that fetches no events reads nothing, and what is handed over all the same
+/// has a bound.
+#[test]
+fn u6_input_that_nobody_parses() {
+    fn check<E: Victim>(stage: Stage, most: usize) {
+        let mut hostile = Hostile::<E>::at(stage, Mode::PLAIN);
+        let mut handed = 0;
+        while handed <= most {
+            assert!(!hostile.connection.wants_write(), "after {handed} bytes");
+            hostile
+                .connection
+                .handle_input(hostile.now, BytesMut::zeroed(64 << 10));
+            handed += 64 << 10;
+        }
+        // Nothing was parsed, or it would have ended otherwise.
+        hostile.exchange();
+        let limit = Error::LimitExceeded(Limit::BufferedInput);
+        assert_eq!(hostile.ended, Some(Disconnected::Error(limit)));
+        hostile.assert_disconnected(DisconnectReason::BY_APPLICATION);
+    }
+    let limits = Limits::default();
+    check::<ServerConnection>(Stage::Channel, limits.buffered_input);
+    check::<ClientConnection>(Stage::Channel, limits.buffered_input);
+}
+
+/// No login needs megabytes.
+#[test]
+fn input_before_authentication_is_bounded() {
+    for kept in [false, true] {
+        let mut hostile = hostile_server(|limits| limits.pre_auth_bytes = 100_000);
+        hostile.advance_to(match kept {
+            true => Stage::Authenticated,
+            false => Stage::Service,
+        });
+        for _ in 0..5 {
+            hostile.send(&Ignore { data: &[0; 30_000] });
+        }
+        match kept {
+            true => assert_eq!(hostile.ended, None),
+            false => {
+                let limit = Error::LimitExceeded(Limit::PreAuthInput);
+                assert_eq!(hostile.ended, Some(Disconnected::Error(limit)));
+                hostile.assert_disconnected(DisconnectReason::BY_APPLICATION);
+            }
+        }
+    }
+}
+
+/// U6: a peer that asks without end and reads nothing: answers pile up to a bound, then nothing is
+/// read any more; once it reads, everything goes on.
+#[test]
+fn u6_peer_that_never_reads() {
+    fn check<E: Victim>(ping: bool) {
+        let mut hostile = Hostile::<E>::at(Stage::Channel, Mode::PLAIN);
+        let limits = Limits::default();
+        let payload = match ping {
+            true => ssh_tests::raw::payload_of(&Ping { data: &[7; 3_000] }),
+            false => ssh_tests::raw::payload_of(&WireGlobal {
+                kind: GlobalRequestKind::Keepalive(()),
+                want_reply: true,
+            }),
+        };
+        let mut sent = 0;
+        while hostile.connection.wants_read() && sent < 5_000 {
+            let packet = hostile.peer.seal(&payload);
+            hostile
+                .connection
+                .handle_input(hostile.now, BytesMut::from(&packet[..]));
+            while hostile.connection.next_event().is_some() {}
+            sent += 1;
+        }
+        let most = match ping {
+            true => limits.deferred_bytes / 3_000 + 2,
+            false => limits.deferred_messages + 1,
+        };
+        assert!(sent <= most, "{sent} answers queued");
+        assert!(!hostile.connection.wants_read());
+        hostile.exchange();
+        let answer = match ping {
+            true => number::PONG,
+            false => number::REQUEST_FAILURE,
+        };
+        let answers = hostile.peer.drain();
+        assert_eq!(
+            answers
+                .iter()
+                .filter(|packet| packet.number() == answer)
+                .count(),
+            sent
+        );
+        assert!(hostile.connection.wants_read());
+        assert_eq!(hostile.ended, None);
+    }
+    check::<ServerConnection>(true);
+    check::<ServerConnection>(false);
+    check::<ClientConnection>(false);
+}
+
+/// From our `KEXINIT` to the peer's `NEWKEYS` there is a deadline, wherever the peer stops.
+#[test]
+fn a8_stalled_handshakes_end() {
+    fn check<E: Victim>(stage: Stage) {
+        let mut hostile = Hostile::<E>::at(stage, Mode::PLAIN);
+        // Half of a packet does not help.
+        if stage > Stage::Start {
+            hostile.peer.push_bytes(&[0, 0]);
+        }
+        hostile.advance(secs(59));
+        assert_eq!(hostile.ended, None);
+        hostile.advance(secs(1));
+        assert_eq!(hostile.ended, timeout(Timer::Kex));
+        match stage {
+            Stage::Start => hostile.assert_closed_silently(),
+            _ => hostile.assert_disconnected(DisconnectReason::BY_APPLICATION),
+        }
+    }
+    for stage in [
+        Stage::Start,
+        Stage::Identified,
+        Stage::KexInit,
+        Stage::BeforeNewKeys,
+    ] {
+        check::<ClientConnection>(stage);
+        check::<ServerConnection>(stage);
+    }
+}
+
+/// B12, G19: noise does not keep a login alive.
+#[test]
+fn g19_noise_extends_nothing() {
+    let mut hostile = Hostile::<ServerConnection>::at(Stage::Service, Mode::PLAIN);
+    for _ in 0..119 {
+        hostile.advance(secs(1));
+        hostile.send(&Ignore {
+            data: b"still here",
+        });
+        hostile.send(&Ping { data: b"are you" });
+    }
+    assert_eq!(hostile.ended, None);
+    hostile.advance(secs(1));
+    assert_eq!(hostile.ended, timeout(Timer::LoginGrace));
+    hostile.assert_disconnected(DisconnectReason::BY_APPLICATION);
+}
+
+/// Keepalives: sent after silence, given up after so many.
+#[test]
+fn keepalive_of_a_silent_peer() {
+    fn check<E: Victim>(mut hostile: Hostile<E>) {
+        hostile.advance_to(Stage::Channel);
+        for asked in 1..=3 {
+            hostile.advance(secs(9));
+            assert_eq!(hostile.peer.drain(), []);
+            hostile.advance(secs(1));
+            let request = hostile.peer.expect(number::GLOBAL_REQUEST);
+            let keepalive = WireGlobal {
+                kind: GlobalRequestKind::Keepalive(()),
+                want_reply: true,
+            };
+            assert_eq!(
+                request.decode::<WireGlobal<'_>>(),
+                keepalive,
+                "number {asked}"
+            );
+        }
+        hostile.advance(secs(9));
+        assert_eq!(hostile.ended, None);
+        hostile.advance(secs(1));
+        assert_eq!(hostile.ended, timeout(Timer::KeepAlive));
+        hostile.assert_disconnected(DisconnectReason::BY_APPLICATION);
+    }
+    let change = |limits: &mut Limits| limits.keepalive_interval = Some(secs(10));
+    check(hostile_server(change));
+    check(hostile_client(change));
+}
+
+/// I8: whatever arrives shows life: either reply, UNIMPLEMENTED, noise.
+#[test]
+fn i8_anything_is_life() {
+    for answer in [
+        &[number::REQUEST_SUCCESS][..],
+        &[number::REQUEST_FAILURE],
+        &[number::UNIMPLEMENTED, 0, 0, 0, 9],
+        &[number::IGNORE, 0, 0, 0, 0],
+    ] {
+        let mut hostile = hostile_server(|limits| limits.keepalive_interval = Some(secs(10)));
+        hostile.advance_to(Stage::Channel);
+        for _ in 0..20 {
+            hostile.advance(secs(25));
+            hostile.send_payload(answer);
+            assert_eq!(hostile.ended, None);
+        }
+    }
+}
+
+/// Idle means: no channel data. Noise, keepalives and rekeys do not count.
+#[test]
+fn idle_connections_end() {
+    for_each_mode(|mode| {
+        let mut c = Connected::of(Pair::builder(mode).server_limits(|limits| {
+            limits.idle_timeout = Some(secs(100));
+            limits.keepalive_interval = Some(secs(7));
+            limits.rekey_age = Some(secs(31));
+        }));
+        let (at_client, at_server) = c.open();
+        for _ in 0..4 {
+            c.advance(secs(60));
+            c.pair
+                .client
+                .write(at_client, DataStream::Data, b"user data")
+                .unwrap();
+            c.run();
+            read_all(&mut c.pair.server, at_server);
+            c.advance(secs(60));
+            c.pair
+                .server
+                .write(at_server, DataStream::Data, b"and back")
+                .unwrap();
+            c.run();
+            read_all(&mut c.pair.client, at_client);
+        }
+        c.advance(secs(50));
+        c.pair.client.send_ignore(b"noise").unwrap();
+        c.advance(secs(49));
+        assert_eq!(c.pair.server_end(), None);
+        c.advance(secs(1));
+        assert_eq!(c.pair.server_end().cloned(), timeout(Timer::Idle));
+        assert!(matches!(
+            c.pair.client_end(),
+            Some(Disconnected::ByPeer { .. })
+        ));
+    });
+}
+
+/// A timer that is handled too early does nothing, and the clock never runs back.
+#[test]
+fn early_and_backward_time() {
+    fn check<E: Endpoint>(connection: &mut E) {
+        let deadline = connection.poll_timeout().expect("a deadline");
+        connection.handle_timeout(ssh_proto::Instant::EPOCH);
+        let almost = ssh_proto::Instant::from_micros(deadline.as_micros() - 1);
+        connection.handle_timeout(almost);
+        assert!(connection.next_event().is_none());
+        assert_eq!(connection.poll_timeout(), Some(deadline));
+        connection.handle_timeout(ssh_proto::Instant::EPOCH);
+        assert!(connection.next_event().is_none());
+        connection.handle_timeout(deadline);
+        assert!(connection.next_event().is_some());
+        assert_eq!(connection.poll_timeout(), None);
+    }
+    let mut pair = Pair::new(Mode::PLAIN);
+    check(&mut pair.client);
+    check(&mut pair.server);
+}
+
+/// What is accepted of the application is bounded too, and said.
+#[test]
+fn our_own_queue_is_bounded() {
+    let mut c = Connected::new(Mode::PLAIN);
+    let mut accepted = 0;
+    let refused = loop {
+        match c.pair.client.send_ignore(&[0; 1_000]) {
+            Ok(()) => accepted += 1,
+            Err(refused) => break refused,
+        }
+        assert!(accepted < 10_000);
+    };
+    assert_eq!(refused, ssh_proto::ChannelError::Blocked);
+    c.run();
+    c.pair.client.send_ignore(b"").expect("room again");
+}

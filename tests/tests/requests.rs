@@ -1,0 +1,605 @@
+//! Channel opens, requests and replies end to end: every kind, refused or granted, in order.
+
+use bytes::Bytes;
+use ssh_proto::error::DisconnectReason;
+use ssh_proto::{
+    ChannelError, ChannelId, ChannelKind, ChannelRequest, ClientConnection, ClientEvent,
+    Connection, DataStream, Event, ExitSignal, GlobalRequest, OpenFailure, PeerOpens, Pty,
+    ServerConnection, ServerEvent, X11Cookie,
+};
+use ssh_tests::{Connected, Endpoint, Hostile, Mode, Pair, Stage, for_each_mode, read_all, take};
+
+fn count<E: Endpoint>(events: &std::collections::VecDeque<E::Event>, what: &str) -> usize {
+    let found = |event: &&E::Event| format!("{:?}", E::shared(event)).contains(what);
+    events.iter().filter(found).count()
+}
+
+fn client_requests() -> Vec<ChannelRequest> {
+    let text = |text: &'static str| Bytes::from_static(text.as_bytes());
+    vec![
+        ChannelRequest::Pty(Pty {
+            term: text("xterm-256color"),
+            columns: 80,
+            rows: 24,
+            width: 640,
+            height: 480,
+            modes: vec![(1, 3), (53, 1), (129, 38_400)],
+        }),
+        ChannelRequest::X11 {
+            single_connection: true,
+            auth_protocol: text("MIT-MAGIC-COOKIE-1"),
+            cookie: X11Cookie::new(b"00112233445566778899aabbccddeeff".to_vec()),
+            screen: 1,
+        },
+        ChannelRequest::Env {
+            name: text("LANG"),
+            value: text("C.UTF-8"),
+        },
+        ChannelRequest::AuthAgent,
+        ChannelRequest::Agent,
+        ChannelRequest::Unknown {
+            name: text("crab@example.org"),
+            body: text("\x01\x02"),
+        },
+        ChannelRequest::Shell,
+        ChannelRequest::WindowChange {
+            columns: 1,
+            rows: 2,
+            width: 3,
+            height: 4,
+        },
+        ChannelRequest::Signal(text("TERM")),
+        ChannelRequest::Break(500),
+    ]
+}
+
+/// Every kind of request arrives as it was made, and its reply with the id that it was given.
+#[test]
+fn every_request_of_a_client() {
+    for_each_mode(|mode| {
+        for first in [
+            ChannelRequest::Exec("true".into()),
+            ChannelRequest::Subsystem("sftp".into()),
+        ] {
+            let mut c = Connected::new(mode);
+            let (at_client, at_server) = c.open();
+            let mut requests = client_requests();
+            if !matches!(first, ChannelRequest::Subsystem(_)) {
+                requests = vec![first];
+            } else {
+                requests.retain(|request| *request != ChannelRequest::Shell);
+                requests.push(first);
+            }
+            for (i, request) in requests.iter().enumerate() {
+                // These ask for no reply, whatever is said (RFC 4254 sections 6.7 to 6.9).
+                let mute = matches!(
+                    request,
+                    ChannelRequest::WindowChange { .. } | ChannelRequest::Signal(_)
+                );
+                let asked = c.pair.client.request(at_client, request, !mute).unwrap();
+                assert_eq!(asked.is_some(), !mute);
+                c.run();
+                let token = take!(c.server.events, ServerEvent::Shared(Event::Request(r)) => r);
+                assert_eq!(token.request(), request);
+                assert_eq!(token.channel(), at_server);
+                assert_eq!(token.wants_reply(), !mute);
+                match i % 2 {
+                    0 => c.pair.server.accept_request(token).unwrap(),
+                    _ => c.pair.server.reject_request(token).unwrap(),
+                }
+                c.run();
+                if let Some(asked) = asked {
+                    let (id, ok) = take!(
+                        c.client.events,
+                        ClientEvent::Shared(Event::RequestReply { request, success, .. })
+                            => (request, success)
+                    );
+                    assert_eq!((id, ok), (asked, i % 2 == 0), "{request:?}");
+                }
+            }
+        }
+    });
+}
+
+/// How a command ended: status, signal, neither; before and after EOF.
+#[test]
+fn exit_status_and_signal() {
+    let signal = ExitSignal {
+        signal: "KILL".into(),
+        core_dumped: true,
+        message: "out of memory".into(),
+    };
+    for_each_mode(|mode| {
+        for eof_first in [false, true] {
+            for ending in 0..3 {
+                let mut c = Connected::new(mode);
+                let (at_client, at_server) = c.open();
+                c.pair
+                    .server
+                    .write(at_server, DataStream::Data, b"output")
+                    .unwrap();
+                if eof_first {
+                    c.pair.server.finish(at_server).unwrap();
+                }
+                let request = match ending {
+                    0 => Some(ChannelRequest::ExitStatus(255)),
+                    1 => Some(ChannelRequest::ExitSignal(signal.clone())),
+                    _ => None,
+                };
+                if let Some(request) = request {
+                    let asked = c.pair.server.request(at_server, &request, true).unwrap();
+                    assert_eq!(asked, None, "nobody answers this");
+                }
+                c.pair.server.close_channel(at_server).unwrap();
+                c.run();
+                assert_eq!(read_all(&mut c.pair.client, at_client).0, b"output");
+                c.run();
+                match ending {
+                    0 => take!(
+                        c.client.events,
+                        ClientEvent::Shared(Event::ExitStatus { status: 255, .. }) => ()
+                    ),
+                    1 => {
+                        let got = take!(
+                            c.client.events,
+                            ClientEvent::Shared(Event::ExitSignal { signal, .. }) => signal
+                        );
+                        assert_eq!(got, signal);
+                    }
+                    _ => {}
+                }
+                assert_eq!(count::<ClientConnection>(&c.client.events, "Exit"), 0);
+                assert_eq!(
+                    count::<ClientConnection>(&c.client.events, "ChannelClosed"),
+                    1
+                );
+            }
+        }
+    });
+}
+
+/// H12: replies leave in the order of the requests, however they are answered.
+#[test]
+fn h12_replies_are_ordered() {
+    for_each_mode(|mode| {
+        let mut c = Connected::new(mode);
+        let (at_client, _) = c.open();
+        let env = |i: usize| ChannelRequest::Env {
+            name: format!("N{i}").into(),
+            value: "x".into(),
+        };
+        let asked: Vec<_> = (0..6)
+            .map(|i| {
+                c.pair
+                    .client
+                    .request(at_client, &env(i), true)
+                    .unwrap()
+                    .unwrap()
+            })
+            .collect();
+        let globals: Vec<_> = (0..4)
+            .map(|i| {
+                let kind = GlobalRequest::Unknown {
+                    name: format!("g{i}").into(),
+                    body: "".into(),
+                };
+                c.pair.client.global_request(&kind, true).unwrap().unwrap()
+            })
+            .collect();
+        c.run();
+        let mut tokens = Vec::new();
+        let mut global_tokens = Vec::new();
+        for event in c.server.events.drain(..) {
+            match event {
+                ServerEvent::Shared(Event::Request(token)) => tokens.push(token),
+                ServerEvent::Shared(Event::GlobalRequest(token)) => global_tokens.push(token),
+                _ => {}
+            }
+        }
+        for (i, token) in tokens.into_iter().enumerate().rev() {
+            match i % 3 {
+                0 => drop(token),
+                _ => c.pair.server.accept_request(token).unwrap(),
+            }
+            c.run();
+        }
+        for (i, token) in global_tokens.into_iter().enumerate().rev() {
+            let body = [i as u8; 3];
+            c.pair.server.accept_global_request(token, &body).unwrap();
+            c.run();
+        }
+        let mut replies = Vec::new();
+        let mut global_replies = Vec::new();
+        for event in c.client.events.drain(..) {
+            match event {
+                ClientEvent::Shared(Event::RequestReply {
+                    request, success, ..
+                }) => {
+                    replies.push((request, success));
+                }
+                ClientEvent::Shared(Event::GlobalReply { request, result }) => {
+                    global_replies.push((request, result.unwrap()));
+                }
+                _ => {}
+            }
+        }
+        let expected: Vec<_> = asked
+            .iter()
+            .enumerate()
+            .map(|(i, id)| (*id, i % 3 != 0))
+            .collect();
+        assert_eq!(replies, expected);
+        let expected: Vec<_> = globals
+            .iter()
+            .enumerate()
+            .map(|(i, id)| (*id, Bytes::copy_from_slice(&[i as u8; 3])))
+            .collect();
+        assert_eq!(global_replies, expected);
+    });
+}
+
+fn opens(by_server: bool) -> Vec<ChannelKind> {
+    let (text, originator_port) = (
+        |text: &'static str| Bytes::from_static(text.as_bytes()),
+        4242,
+    );
+    let originator_address = text("192.0.2.7");
+    let unknown = ChannelKind::Unknown {
+        name: text("crab@example.org"),
+        body: text("\0\x01"),
+    };
+    match by_server {
+        false => vec![
+            ChannelKind::Session,
+            ChannelKind::DirectTcpip {
+                host: text("example.org"),
+                port: 80,
+                originator_address,
+                originator_port,
+            },
+            ChannelKind::DirectStreamlocal {
+                path: text("/run/socket"),
+            },
+            ChannelKind::Tun {
+                mode: 1,
+                unit: 0x7fff_ffff,
+            },
+            unknown,
+        ],
+        true => vec![
+            ChannelKind::ForwardedTcpip {
+                address: text("localhost"),
+                port: 8080,
+                originator_address: originator_address.clone(),
+                originator_port,
+            },
+            ChannelKind::X11 {
+                originator_address,
+                originator_port,
+            },
+            ChannelKind::AuthAgent,
+            ChannelKind::AgentConnect,
+            ChannelKind::ForwardedStreamlocal {
+                path: text("/run/other"),
+            },
+            unknown,
+        ],
+    }
+}
+
+/// Every type of channel can be opened by those who may, and by no others.
+#[test]
+fn every_channel_type() {
+    for_each_mode(|mode| {
+        let mut c = Connected::of(Pair::builder(mode).client(|b| b.peer_channels(PeerOpens::ALL)));
+        for kind in opens(false) {
+            let channel = c.pair.client.open_channel(&kind).unwrap();
+            c.run();
+            let open = take!(c.server.events, ServerEvent::Shared(Event::ChannelOpen(o)) => o);
+            assert_eq!(open.kind(), &kind);
+            let at_server = c.pair.server.accept_channel(open).unwrap();
+            c.run();
+            take!(c.client.events, ClientEvent::Shared(Event::ChannelOpened(_)) => ());
+            c.pair
+                .server
+                .write(at_server, DataStream::Data, b"hello")
+                .unwrap();
+            c.run();
+            assert_eq!(read_all(&mut c.pair.client, channel).0, b"hello");
+            if !matches!(kind, ChannelKind::Unknown { .. }) {
+                assert_eq!(
+                    c.pair.server.open_channel(&kind),
+                    Err(ChannelError::WrongRole)
+                );
+            }
+        }
+        for kind in opens(true) {
+            let channel = c.pair.server.open_channel(&kind).unwrap();
+            c.run();
+            let open = take!(c.client.events, ClientEvent::Shared(Event::ChannelOpen(o)) => o);
+            assert_eq!(open.kind(), &kind);
+            let at_client = c.pair.client.accept_channel(open).unwrap();
+            c.run();
+            take!(c.server.events, ServerEvent::Shared(Event::ChannelOpened(_)) => ());
+            c.pair
+                .client
+                .write(at_client, DataStream::Data, b"hello")
+                .unwrap();
+            c.run();
+            assert_eq!(read_all(&mut c.pair.server, channel).0, b"hello");
+            if !matches!(kind, ChannelKind::Unknown { .. }) {
+                assert_eq!(
+                    c.pair.client.open_channel(&kind),
+                    Err(ChannelError::WrongRole)
+                );
+            }
+        }
+    });
+}
+
+/// H1, H2: what the application did not ask for is refused without asking it.
+#[test]
+fn h1_unwanted_channels() {
+    fn failure<E: Endpoint>(events: &std::collections::VecDeque<E::Event>) -> OpenFailure {
+        let reason = events
+            .iter()
+            .rev()
+            .find_map(|event| match E::shared(event) {
+                Some(Event::ChannelOpenFailed { reason, .. }) => Some(*reason),
+                _ => None,
+            });
+        reason.unwrap_or_else(|| panic!("{events:?}"))
+    }
+    for_each_mode(|mode| {
+        let mut c =
+            Connected::of(Pair::builder(mode).server(|b| b.peer_channels(PeerOpens::SESSION)));
+        for kind in opens(false).into_iter().skip(1) {
+            c.pair.client.open_channel(&kind).unwrap();
+            c.run();
+            let expected = match kind {
+                ChannelKind::Unknown { .. } => OpenFailure::UNKNOWN_CHANNEL_TYPE,
+                _ => OpenFailure::ADMINISTRATIVELY_PROHIBITED,
+            };
+            assert_eq!(failure::<ClientConnection>(&c.client.events), expected);
+            assert_eq!(
+                count::<ServerConnection>(&c.server.events, "ChannelOpen"),
+                0
+            );
+        }
+        for kind in opens(true) {
+            c.pair.server.open_channel(&kind).unwrap();
+            c.run();
+            let expected = match kind {
+                ChannelKind::Unknown { .. } => OpenFailure::UNKNOWN_CHANNEL_TYPE,
+                _ => OpenFailure::ADMINISTRATIVELY_PROHIBITED,
+            };
+            assert_eq!(failure::<ServerConnection>(&c.server.events), expected);
+            assert_eq!(
+                count::<ClientConnection>(&c.client.events, "ChannelOpen("),
+                0
+            );
+        }
+    });
+}
+
+#[test]
+fn refusals_carry_their_reason() {
+    for_each_mode(|mode| {
+        let mut c = Connected::new(mode);
+        let asked = c.pair.client.open_channel(&ChannelKind::Session).unwrap();
+        c.run();
+        let open = take!(c.server.events, ServerEvent::Shared(Event::ChannelOpen(o)) => o);
+        let reason = OpenFailure::CONNECT_FAILED;
+        c.pair
+            .server
+            .reject_channel(open, reason, "not\x1btoday")
+            .unwrap();
+        c.run();
+        let (channel, why, description) = take!(
+            c.client.events,
+            ClientEvent::Shared(Event::ChannelOpenFailed { channel, reason, description })
+                => (channel, reason, description)
+        );
+        assert_eq!((channel, why), (asked, reason));
+        let description = description.to_string();
+        assert!(description.starts_with("not") && !description.contains('\x1b'));
+    });
+}
+
+#[test]
+fn every_global_request() {
+    let text = |text: &'static str| Bytes::from_static(text.as_bytes());
+    let forward = |port| GlobalRequest::TcpipForward {
+        address: text("127.0.0.1"),
+        port,
+    };
+    for_each_mode(|mode| {
+        let mut c = Connected::new(mode);
+        for (request, body) in [
+            (forward(0), &[0, 0, 0x1f, 0x90][..]),
+            (forward(2222), b""),
+            (
+                GlobalRequest::CancelTcpipForward {
+                    address: text("127.0.0.1"),
+                    port: 2222,
+                },
+                b"",
+            ),
+            (
+                GlobalRequest::StreamlocalForward {
+                    path: text("/run/x"),
+                },
+                b"",
+            ),
+            (
+                GlobalRequest::CancelStreamlocalForward {
+                    path: text("/run/x"),
+                },
+                b"",
+            ),
+            (
+                GlobalRequest::HostKeysProve(vec![text("a key")]),
+                b"signatures",
+            ),
+            (
+                GlobalRequest::Unknown {
+                    name: text("x@example.org"),
+                    body: text("?"),
+                },
+                b"!",
+            ),
+        ] {
+            let asked = c.pair.client.global_request(&request, true).unwrap();
+            c.run();
+            let token = take!(c.server.events, ServerEvent::Shared(Event::GlobalRequest(t)) => t);
+            assert_eq!(token.request(), &request);
+            assert!(token.wants_reply());
+            c.pair.server.accept_global_request(token, body).unwrap();
+            c.run();
+            let (id, result) = take!(
+                c.client.events,
+                ClientEvent::Shared(Event::GlobalReply { request, result }) => (request, result)
+            );
+            assert_eq!(
+                (Some(id), &result.unwrap()[..]),
+                (asked, body),
+                "{request:?}"
+            );
+        }
+        // A keepalive is answered without the application.
+        let asked = c
+            .pair
+            .client
+            .global_request(&GlobalRequest::Keepalive, true)
+            .unwrap();
+        c.run();
+        assert_eq!(
+            count::<ServerConnection>(&c.server.events, "GlobalRequest"),
+            0
+        );
+        let (id, result) = take!(
+            c.client.events,
+            ClientEvent::Shared(Event::GlobalReply { request, result }) => (request, result)
+        );
+        assert_eq!((Some(id), result.is_err()), (asked, true));
+        // Without reply; from the server too.
+        let keys = GlobalRequest::HostKeys(vec![text("one"), text("two")]);
+        assert_eq!(c.pair.server.global_request(&keys, false), Ok(None));
+        c.run();
+        let token = take!(c.client.events, ClientEvent::Shared(Event::GlobalRequest(t)) => t);
+        assert_eq!(token.request(), &keys);
+        assert!(!token.wants_reply());
+    });
+}
+
+/// H18: no sessions after the promise, from our client; a peer that breaks it is cut off.
+#[test]
+fn h18_no_more_sessions() {
+    for_each_mode(|mode| {
+        let mut c = Connected::new(mode);
+        c.open();
+        let promise = GlobalRequest::NoMoreSessions;
+        c.pair.client.global_request(&promise, false).unwrap();
+        assert_eq!(
+            c.pair.client.open_channel(&ChannelKind::Session),
+            Err(ChannelError::Finished)
+        );
+        c.pair.client.open_channel(&opens(false)[1]).unwrap();
+        c.run();
+        assert_eq!(c.pair.server_end(), None);
+    });
+    let mut hostile = Hostile::<ServerConnection>::at(Stage::Channel, Mode::PLAIN);
+    use ssh_proto::wire::connection as wire;
+    hostile.peer.send(&wire::GlobalRequest {
+        kind: wire::GlobalRequestKind::NoMoreSessions(()),
+        want_reply: false,
+    });
+    hostile.peer.send(&wire::ChannelOpen {
+        kind: wire::ChannelOpenKind::Session(()),
+        sender: 1,
+        window_size: 1,
+        max_packet_size: 100,
+    });
+    hostile.assert_disconnected(DisconnectReason::PROTOCOL_ERROR);
+}
+
+/// The bound on sessions, and on channels in all.
+#[test]
+fn too_many_channels() {
+    let mut c = Connected::of(Pair::builder(Mode::PLAIN).server_limits(|limits| {
+        limits.sessions = 3;
+        limits.channels = 5;
+    }));
+    for _ in 0..3 {
+        c.open();
+    }
+    let mut refusals = 0;
+    for kind in [
+        &opens(false)[0],
+        &opens(false)[1],
+        &opens(false)[1],
+        &opens(false)[1],
+    ] {
+        c.pair.client.open_channel(kind).unwrap();
+        c.run();
+        if let Some(at) = c.client.events.iter().position(|event| {
+            matches!(event, ClientEvent::Shared(Event::ChannelOpenFailed { reason, .. })
+                if *reason == OpenFailure::RESOURCE_SHORTAGE)
+        }) {
+            c.client.events.remove(at);
+            refusals += 1;
+        }
+    }
+    assert_eq!(refusals, 2, "the fourth session, the sixth channel");
+}
+
+/// Calls on a channel that is not there yet, or on a connection that is not.
+#[test]
+fn calls_out_of_place() {
+    let mut pair = Pair::new(Mode::PLAIN);
+    assert_eq!(
+        pair.client.open_channel(&ChannelKind::Session),
+        Err(ChannelError::NotOpen)
+    );
+    assert_eq!(
+        pair.server.global_request(&GlobalRequest::Keepalive, true),
+        Err(ChannelError::NotOpen)
+    );
+    let mut c = Connected::new(Mode::PLAIN);
+    let channel: ChannelId = c.pair.client.open_channel(&ChannelKind::Session).unwrap();
+    let write = |c: &mut Connected| c.pair.client.write(channel, DataStream::Data, b"early");
+    assert_eq!(write(&mut c), Err(ChannelError::NotOpen));
+    let request = c.pair.client.request(channel, &ChannelRequest::Shell, true);
+    assert_eq!(request, Err(ChannelError::NotOpen));
+    let now = c.pair.now;
+    c.pair
+        .client
+        .disconnect(now, DisconnectReason::BY_APPLICATION, "");
+    assert_eq!(write(&mut c), Err(ChannelError::Closed));
+    assert_eq!(c.pair.client.send_ignore(b""), Err(ChannelError::Closed));
+}
+
+/// Ignore and debug, in both directions; ignore only where it is wanted.
+#[test]
+fn padding_and_debugging() {
+    for_each_mode(|mode| {
+        for report in [false, true] {
+            let mut c = Connected::of(Pair::builder(mode).client(|b| b.report_ignore(report)));
+            c.pair.server.send_ignore(b"traffic analysis").unwrap();
+            c.pair.server.send_debug(true, "look\x1b[A").unwrap();
+            c.pair.client.send_debug(false, "here").unwrap();
+            c.run();
+            assert_eq!(
+                count::<ClientConnection>(&c.client.events, "Ignore"),
+                usize::from(report)
+            );
+            let message = take!(
+                c.client.events,
+                ClientEvent::Shared(Event::Debug { always_display: true, message }) => message
+            );
+            let message = message.to_string();
+            assert!(message.starts_with("look") && !message.contains('\x1b'));
+            take!(c.server.events, ServerEvent::Shared(Event::Debug { .. }) => ());
+        }
+    });
+}
