@@ -251,6 +251,33 @@ fn e7_missing_strictness_is_reported() {
     both(test::<ClientConnection>, test::<ServerConnection>);
 }
 
+/// E7: the knob. It is about the marker alone, whatever the cipher.
+#[test]
+fn e7_strictness_can_be_required() {
+    fn test<E: Asked>(mode: Mode, of: fn(Pair) -> E) {
+        for strict in [true, false] {
+            let builder = Pair::builder(mode)
+                .client(|config| config.require_strict_kex(true))
+                .server(|config| config.require_strict_kex(true));
+            let mut h = Hostile::with_connection(of(builder.build()), mode.chunking);
+            h.peer.offer.strict = strict;
+            match strict {
+                true => h.advance_to(Stage::NewKeys),
+                false => {
+                    h.advance_to(Stage::Identified);
+                    h.refuses(3, RawPeer::send_kexinit);
+                    let expected = PeerIncompatible::NoStrictKex;
+                    assert_eq!(*h.error(), Error::PeerIncompatible(expected));
+                }
+            }
+        }
+    }
+    both(
+        |mode| test(mode, |pair| pair.client),
+        |mode| test(mode, |pair| pair.server),
+    );
+}
+
 /// E8: whatever a server says of the algorithms that it takes, a key signs with one of ours.
 #[test]
 fn e8_server_sig_algs_of_any_kind() {
