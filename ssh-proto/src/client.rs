@@ -72,6 +72,7 @@ impl ClientConfigBuilder {
             identification: common.identification()?,
             offer: common.offer()?,
             sha256: common.provider.sha256,
+            require_strict_kex: common.require_strict_kex,
             host_keys: Vec::new(),
             extensions: alloc::vec![("ext-info-in-auth@openssh.com", b"0".to_vec())],
         });

@@ -72,6 +72,7 @@ pub(crate) struct Common {
     pub(crate) macs: Option<Vec<String>>,
     pub(crate) public_keys: Option<Vec<String>>,
     pub(crate) report_ignore: bool,
+    pub(crate) require_strict_kex: bool,
     pub(crate) peer_opens: PeerOpens,
 }
 
@@ -88,6 +89,7 @@ impl Common {
             macs: None,
             public_keys: None,
             report_ignore: false,
+            require_strict_kex: false,
             peer_opens,
         }
     }
@@ -248,6 +250,14 @@ macro_rules! common_setters {
         /// an event. Default: none on a client, all on a server.
         pub fn peer_channels(mut self, kinds: crate::mux::PeerOpens) -> Self {
             self.common.peer_opens = kinds;
+            self
+        }
+
+        /// Whether to refuse peers without strict key exchange, against which packets at the
+        /// beginning of a session can be cut out unnoticed (CVE-2023-48795). Default no: the
+        /// `KeysChanged` event reports it.
+        pub fn require_strict_kex(mut self, require: bool) -> Self {
+            self.common.require_strict_kex = require;
             self
         }
 

@@ -100,6 +100,8 @@ pub enum PeerIncompatible {
     NoCommonAlgorithm(Box<NoCommonAlgorithm>),
     /// The service that the peer asked for, or accepted, is not one that we speak.
     UnknownService,
+    /// The peer lacks strict key exchange, which the config requires.
+    NoStrictKex,
 }
 
 /// The failed slot of a negotiation, with both lists (RFC 4253 section 7.1).
@@ -295,9 +297,9 @@ impl Error {
                 _ => R::PROTOCOL_ERROR,
             },
             Self::InvalidMessage { .. } => R::PROTOCOL_ERROR,
-            Self::PeerIncompatible(PeerIncompatible::NoCommonAlgorithm(_)) => {
-                R::KEY_EXCHANGE_FAILED
-            }
+            Self::PeerIncompatible(
+                PeerIncompatible::NoCommonAlgorithm(_) | PeerIncompatible::NoStrictKex,
+            ) => R::KEY_EXCHANGE_FAILED,
             Self::PeerIncompatible(PeerIncompatible::UnknownService) => R::SERVICE_NOT_AVAILABLE,
             Self::LimitExceeded(limit) => match limit {
                 Limit::Identification => return None,
@@ -329,6 +331,7 @@ impl Error {
                 "no matching algorithm found"
             }
             Self::PeerIncompatible(PeerIncompatible::UnknownService) => "service not available",
+            Self::PeerIncompatible(PeerIncompatible::NoStrictKex) => "strict key exchange required",
             Self::LimitExceeded(Limit::AuthFailures | Limit::AuthRequests | Limit::KeyQueries) => {
                 "too many authentication failures"
             }
@@ -353,6 +356,9 @@ impl fmt::Display for Error {
                 write_names(f, &failure.ours)?;
                 f.write_str(", the peer offers ")?;
                 write_names(f, &failure.theirs)
+            }
+            Self::PeerIncompatible(PeerIncompatible::NoStrictKex) => {
+                f.write_str("the peer lacks strict key exchange, which is required here")
             }
             Self::PeerIncompatible(PeerIncompatible::UnknownService) => {
                 f.write_str("the peer named a service that is not available")

@@ -130,6 +130,7 @@ impl ServerConfigBuilder {
             identification: common.identification()?,
             offer,
             sha256: provider.sha256,
+            require_strict_kex: common.require_strict_kex,
             host_keys: self.host_keys,
             extensions: alloc::vec![
                 ("server-sig-algs", sig_algs.as_str().as_bytes().to_vec()),

@@ -40,6 +40,7 @@ pub mod endpoint;
 pub mod fixtures;
 pub mod hostile;
 pub mod link;
+pub mod mitm;
 pub mod mode;
 pub mod pair;
 pub mod raw;

@@ -746,3 +746,21 @@ fn b18_writes_of_any_size() {
     }
     both(test::<ClientConnection>, test::<ServerConnection>);
 }
+
+/// U3: once the peer has broken the protocol, nothing that was queued follows, just DISCONNECT.
+#[test]
+fn u3_an_error_lets_nothing_else_out() {
+    fn test<E: Victim>(mode: Mode) {
+        let mut h = Hostile::<E>::at(Stage::Channel, mode);
+        h.peer.drain();
+        let channel = h.channel.expect("open");
+        let written = h.connection.write(channel, DataStream::Data, &[7; 100_000]);
+        assert_eq!(written.expect("room"), 100_000);
+        h.peer.send_payload(&[0]);
+        h.exchange();
+        let packet = h.peer.expect(number::DISCONNECT);
+        assert_eq!(h.peer.drain(), []);
+        assert_eq!(packet.payload[4], 2);
+    }
+    both(test::<ClientConnection>, test::<ServerConnection>);
+}

@@ -74,6 +74,7 @@ pub(crate) struct TransportConfig {
     pub(crate) identification: Identification,
     pub(crate) offer: Offer,
     pub(crate) sha256: &'static dyn HashAlgorithm,
+    pub(crate) require_strict_kex: bool,
     /// A server's; empty on a client.
     pub(crate) host_keys: Vec<HostKey>,
     /// The extensions that we announce (RFC 8308).

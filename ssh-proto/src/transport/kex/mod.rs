@@ -20,7 +20,7 @@ use super::send::SealingEpoch;
 use crate::crypto::{
     HashOutput, KexExchange, KexShape, PublicKey, SecureRandom, SharedSecret, Signature,
 };
-use crate::error::{ApiMisuse, CryptoError, DecodeError, Error, PeerMisbehaved};
+use crate::error::{ApiMisuse, CryptoError, DecodeError, Error, PeerIncompatible, PeerMisbehaved};
 use crate::role::Role;
 use crate::wire::kex::{KexEcdhInit, KexEcdhReply, KexInit, NewKeys};
 use crate::wire::{Message, number};
@@ -235,6 +235,9 @@ impl Kex {
         if self.is_first() {
             self.strict = theirs.kex.contains(marker::strict(peer));
             self.peer_takes_ext_info = theirs.kex.contains(marker::ext_info(peer));
+            if self.config.require_strict_kex && !self.strict {
+                return Err(Error::PeerIncompatible(PeerIncompatible::NoStrictKex));
+            }
             if self.strict && sequence != 0 {
                 return Err(PeerMisbehaved::StrictKexViolation.into());
             }
