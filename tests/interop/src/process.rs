@@ -48,9 +48,9 @@ impl Output {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
-    /// Standard error as text.
+    /// Standard error as text; OpenSSH ends its lines as a terminal in raw mode needs them.
     pub fn err(&self) -> String {
-        String::from_utf8_lossy(&self.stderr).into_owned()
+        String::from_utf8_lossy(&self.stderr).replace("\r\n", "\n")
     }
 
     /// Asserts that it ended with exit code 0 and gives standard output.

@@ -4,8 +4,6 @@ use std::fmt::Write as _;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
 
 use rustix::process::Pid;
 
@@ -99,7 +97,7 @@ impl Setup {
             let name = format!("host-{}", free_port());
             self.host_keys.push(dir.key(&name, KeyType::Ed25519, ""));
         }
-        let (running, port) = if side.is_ours() {
+        let (running, port, log_file) = if side.is_ours() {
             self.start_ours()
         } else {
             self.start_sshd(side, dir)
@@ -108,10 +106,11 @@ impl Setup {
             running,
             port,
             host_keys: self.host_keys,
+            log_file,
         }
     }
 
-    fn start_ours(&self) -> (Running, u16) {
+    fn start_ours(&self) -> (Running, u16, Option<PathBuf>) {
         let mut server = command(example("server"));
         server.args(["--listen", "127.0.0.1:0", "--allow-all"]);
         for key in &self.host_keys {
@@ -149,10 +148,10 @@ impl Setup {
             port.is_some()
         };
         wait_for_server(&mut running, ready);
-        (running, port.unwrap_or_default())
+        (running, port.unwrap_or_default(), None)
     }
 
-    fn start_sshd(&self, side: Side, dir: &TestDir) -> (Running, u16) {
+    fn start_sshd(&self, side: Side, dir: &TestDir) -> (Running, u16, Option<PathBuf>) {
         let openssh = side.openssh().expect("OpenSSH");
         // Another process may take the port between looking and binding.
         for _ in 0..5 {
@@ -160,16 +159,19 @@ impl Setup {
             let config = self.sshd_config(port, openssh.sshd_parts());
             let config = dir.write(&format!("sshd_config_{port}"), config);
             let mut sshd = command(openssh.program("sbin/sshd"));
-            sshd.args(["-D", "-e", "-f"]).arg(config);
+            // A log on standard error would mix with that of the sessions.
+            let log_file = dir.file(&format!("sshd_log_{port}"));
+            sshd.args(["-D", "-E"]).arg(&log_file);
+            sshd.arg("-f").arg(config);
             let mut running = Running::start(sshd);
             let mut taken = false;
-            wait_for_server(&mut running, |running| {
-                let log = running.stderr_so_far();
+            wait_for_server(&mut running, |_| {
+                let log = fs::read_to_string(&log_file).unwrap_or_default();
                 taken = log.contains("Address already in use");
                 taken || log.contains("Server listening on")
             });
             if !taken {
-                return (running, port);
+                return (running, port, Some(log_file));
             }
         }
         panic!("no free port for sshd");
@@ -269,6 +271,8 @@ pub struct Server {
     pub port: u16,
     /// Its host keys.
     pub host_keys: Vec<Key>,
+    /// Where sshd logs; our server does to standard error.
+    log_file: Option<PathBuf>,
 }
 
 impl Server {
@@ -279,7 +283,12 @@ impl Server {
 
     /// What it logged so far.
     pub fn log(&self) -> String {
-        self.running.stderr_so_far()
+        let from_file = |file: &PathBuf| {
+            let log = fs::read(file).unwrap_or_default();
+            String::from_utf8_lossy(&log).into_owned()
+        };
+        let stderr = || self.running.stderr_so_far();
+        self.log_file.as_ref().map_or_else(stderr, from_file)
     }
 
     /// Lines of `known_hosts` that name its keys.
@@ -297,14 +306,6 @@ impl Server {
             self.log()
         );
     }
-
-    /// Waits until its log says `text`.
-    pub fn wait_for_log(&self, text: &str) {
-        let within = Duration::from_secs(20);
-        wait_until(&format!("the server logs {text:?}"), within, || {
-            self.log().contains(text)
-        });
-    }
 }
 
 impl Drop for Server {
@@ -316,16 +317,4 @@ impl Drop for Server {
             eprintln!("--- end of the server's log\n{}", lines[from..].join("\n"));
         }
     }
-}
-
-/// Runs a server's command line tool with nothing set up; for flags that are refused.
-pub fn our_server(flags: &[&str]) -> Command {
-    let mut server = command(example("server"));
-    server.args(flags);
-    server
-}
-
-/// The size of a file, 0 if there is none.
-pub fn size(path: &Path) -> u64 {
-    fs::metadata(path).map_or(0, |file| file.len())
 }

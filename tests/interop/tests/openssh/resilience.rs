@@ -64,7 +64,9 @@ fn killed_client_leaves_nothing(pair: Pair) {
 
 fn killed_server_ends_the_client(pair: Pair) {
     let scene = Scene::new(pair);
-    let running = scene.login.start("echo up; kill -9 $PPID; sleep 5");
+    let running = scene
+        .login
+        .start("echo up; sleep 1; kill -9 $PPID; sleep 5");
     let output = running.wait(SOON);
     assert_eq!(output.out(), "up\n");
     output.failed(255);
