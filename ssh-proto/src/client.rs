@@ -112,7 +112,9 @@ pub struct ClientConnection {
     core: Core<ClientSide>,
 }
 
-impl Connection for ClientConnection {}
+impl Connection for ClientConnection {
+    type Event = ClientEvent;
+}
 
 impl HasCore for ClientConnection {
     type Side = ClientSide;

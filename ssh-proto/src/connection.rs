@@ -45,7 +45,10 @@ pub(crate) mod sealed {
 ///
 /// Input is parsed when events are polled: an application that stops polling stops reading, and
 /// the peer feels it. Nothing blocks, nothing has to be repeated with the same arguments.
-pub trait Connection: sealed::HasCore {
+pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::Event>> {
+    /// What it tells its application: `ClientEvent` or `ServerEvent`.
+    type Event;
+
     /// Which side this is.
     fn role(&self) -> Role {
         <Self::Side as Side>::ROLE
@@ -72,7 +75,7 @@ pub trait Connection: sealed::HasCore {
 
     /// The next event, parsing input as far as it takes. `None`: more input, or an answer to the
     /// question that is open, is needed.
-    fn poll_event(&mut self) -> Option<<Self::Side as Side>::Event> {
+    fn poll_event(&mut self) -> Option<<Self as Connection>::Event> {
         self.core_mut().poll_event()
     }
 
@@ -100,6 +103,12 @@ pub trait Connection: sealed::HasCore {
     /// Whether the connection is over and everything it had to send was taken.
     fn is_closed(&self) -> bool {
         self.core().is_closed()
+    }
+
+    /// Whether the connection is over, but for what it still has to send: `Disconnected` is the
+    /// last event, and nothing is read any more. A transport that takes nothing can be given up.
+    fn is_ending(&self) -> bool {
+        !self.core().is_open()
     }
 
     /// Whether the first key exchange is under way.

@@ -175,7 +175,9 @@ pub struct ServerConnection {
     core: Core<ServerSide>,
 }
 
-impl Connection for ServerConnection {}
+impl Connection for ServerConnection {
+    type Event = ServerEvent;
+}
 
 impl HasCore for ServerConnection {
     type Side = ServerSide;

@@ -235,7 +235,7 @@ impl<S: Side> Core<S> {
         matches!(self.life, Life::Closed)
     }
 
-    fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         matches!(self.life, Life::Open)
     }
 

@@ -1,0 +1,257 @@
+//! Transports: what carries the bytes of a connection, and how a caller waits for it.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
+use std::thread;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::AsFd;
+use rustix::io::Errno;
+
+/// Something that carries bytes both ways.
+///
+/// The meaning of the results is that of `Read` and `Write`, and of libssh2's callbacks: a count
+/// of bytes, [`WouldBlock`](io::ErrorKind::WouldBlock) for "not now",
+/// [`Interrupted`](io::ErrorKind::Interrupted) for "again", otherwise an error, which ends the
+/// transport in that direction.
+pub trait Transport {
+    /// Receives into the front of `buffer`, which is not empty. `Ok(0)`: the peer sends no more.
+    ///
+    /// # Errors
+    /// As above.
+    fn recv(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Sends from the front of `data`, which is not empty. `Ok(0)`: nothing can be sent any more.
+    ///
+    /// # Errors
+    /// As above.
+    fn send(&mut self, data: &[u8]) -> io::Result<usize>;
+
+    /// Sends on what was taken and is still held back. Called when there is nothing more to send.
+    ///
+    /// # Errors
+    /// As above.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Ends the sending direction, and says whether the other one still works. By default it does
+    /// nothing, and says no: then dropping the transport is all there is.
+    ///
+    /// # Errors
+    /// What failed; the transport is not used again.
+    fn shutdown(&mut self) -> io::Result<bool> {
+        Ok(false)
+    }
+}
+
+/// A transport on which a blocking caller can wait.
+pub trait Wait: Transport {
+    /// Prepares the transport for waiting: a socket is made non-blocking.
+    ///
+    /// # Errors
+    /// What failed.
+    fn prepare(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Waits until one of the directions of `interest` may be tried, or the time has passed. It
+    /// may return early.
+    ///
+    /// # Errors
+    /// What failed; the transport is then taken to be broken.
+    fn wait(&mut self, interest: Interest, timeout: Option<Duration>) -> io::Result<()>;
+}
+
+/// The directions that are worth waiting for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Interest {
+    /// Receiving.
+    pub read: bool,
+    /// Sending.
+    pub write: bool,
+}
+
+impl Interest {
+    /// Whether there is nothing to wait for.
+    pub const fn is_empty(self) -> bool {
+        !self.read && !self.write
+    }
+}
+
+/// Any stream of bytes. In blocking use, it is the stream that blocks.
+///
+/// For sockets there is no need of it: they are transports themselves, on which both directions
+/// go on at the same time and deadlines are kept. A stream that blocks can do one thing at a time:
+/// a blocking caller sends all there is, then receives. One that returns
+/// [`WouldBlock`](io::ErrorKind::WouldBlock) is asked again after a millisecond.
+#[derive(Debug)]
+pub struct Stream<S> {
+    stream: S,
+    /// The last attempt would have blocked.
+    starved: bool,
+}
+
+impl<S: Read + Write> Stream<S> {
+    /// A transport over this stream.
+    pub const fn new(stream: S) -> Self {
+        Self {
+            stream,
+            starved: false,
+        }
+    }
+
+    /// The stream back.
+    pub fn into_inner(self) -> S {
+        self.stream
+    }
+}
+
+impl<S: Read + Write> Transport for Stream<S> {
+    fn recv(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        note_starved(&mut self.starved, self.stream.read(buffer))
+    }
+
+    fn send(&mut self, data: &[u8]) -> io::Result<usize> {
+        note_starved(&mut self.starved, self.stream.write(data))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+impl<S: Read + Write> Wait for Stream<S> {
+    fn wait(&mut self, interest: Interest, timeout: Option<Duration>) -> io::Result<()> {
+        pause(self.starved, interest, timeout);
+        Ok(())
+    }
+}
+
+/// A transport of two closures, for bytes that travel by other means than a stream: libssh2's
+/// `send` and `recv` callbacks, with the results that [`Transport`] describes. In blocking use it
+/// is as a [`Stream`].
+pub struct Closures<S, R> {
+    send: S,
+    recv: R,
+    starved: bool,
+}
+
+impl<S, R> Closures<S, R>
+where
+    S: FnMut(&[u8]) -> io::Result<usize>,
+    R: FnMut(&mut [u8]) -> io::Result<usize>,
+{
+    /// A transport that calls `send` with what is to be sent, and `recv` with a buffer to fill.
+    pub const fn new(send: S, recv: R) -> Self {
+        Self {
+            send,
+            recv,
+            starved: false,
+        }
+    }
+}
+
+impl<S, R> fmt::Debug for Closures<S, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Closures(..)")
+    }
+}
+
+impl<S, R> Transport for Closures<S, R>
+where
+    S: FnMut(&[u8]) -> io::Result<usize>,
+    R: FnMut(&mut [u8]) -> io::Result<usize>,
+{
+    fn recv(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        note_starved(&mut self.starved, (self.recv)(buffer))
+    }
+
+    fn send(&mut self, data: &[u8]) -> io::Result<usize> {
+        note_starved(&mut self.starved, (self.send)(data))
+    }
+}
+
+impl<S, R> Wait for Closures<S, R>
+where
+    S: FnMut(&[u8]) -> io::Result<usize>,
+    R: FnMut(&mut [u8]) -> io::Result<usize>,
+{
+    fn wait(&mut self, interest: Interest, timeout: Option<Duration>) -> io::Result<()> {
+        pause(self.starved, interest, timeout);
+        Ok(())
+    }
+}
+
+fn note_starved(starved: &mut bool, result: io::Result<usize>) -> io::Result<usize> {
+    *starved = matches!(&result, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+    result
+}
+
+/// Waits for a transport that blocks by itself: not at all, unless it turned out not to.
+fn pause(starved: bool, interest: Interest, timeout: Option<Duration>) {
+    const NAP: Duration = Duration::from_millis(1);
+    if interest.is_empty() {
+        thread::sleep(timeout.unwrap_or(NAP));
+    } else if starved {
+        thread::sleep(timeout.unwrap_or(NAP).min(NAP));
+    }
+}
+
+macro_rules! socket_transport {
+    ($socket:ty) => {
+        impl Transport for $socket {
+            fn recv(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                self.read(buffer)
+            }
+
+            fn send(&mut self, data: &[u8]) -> io::Result<usize> {
+                self.write(data)
+            }
+
+            fn shutdown(&mut self) -> io::Result<bool> {
+                <$socket>::shutdown(self, Shutdown::Write).map(|()| true)
+            }
+        }
+
+        impl Wait for $socket {
+            fn prepare(&mut self) -> io::Result<()> {
+                self.set_nonblocking(true)
+            }
+
+            fn wait(&mut self, interest: Interest, timeout: Option<Duration>) -> io::Result<()> {
+                wait_for(self, interest, timeout)
+            }
+        }
+    };
+}
+
+socket_transport!(TcpStream);
+#[cfg(unix)]
+socket_transport!(UnixStream);
+
+/// Waits as [`Wait::wait`] says, on anything that `poll` takes.
+fn wait_for(socket: impl AsFd, interest: Interest, timeout: Option<Duration>) -> io::Result<()> {
+    let mut flags = PollFlags::empty();
+    flags.set(PollFlags::IN, interest.read);
+    flags.set(PollFlags::OUT, interest.write);
+    let timeout = timeout.map(|timeout| Timespec {
+        // A day is as good as for ever, and fits everywhere.
+        tv_sec: timeout.as_secs().min(86_400) as _,
+        tv_nsec: timeout.subsec_nanos() as _,
+    });
+    let mut entry = [PollFd::new(&socket, flags)];
+    // A socket that hung up is always ready, which is of no use where nobody looks at it.
+    let entries = match interest.is_empty() {
+        true => &mut entry[..0],
+        false => &mut entry[..],
+    };
+    match poll(entries, timeout.as_ref()) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
