@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use ssh_interop::{KeyType, Login, Pair, Setup, Side, TestDir};
 
+use crate::login::password_account;
 use crate::{Scene, for_each_pair};
 
 for_each_pair!(
@@ -28,20 +29,24 @@ fn banner_is_shown(pair: Pair) {
     assert_eq!((quiet.ok().as_str(), quiet.err().as_str()), ("in\n", ""));
 }
 
+/// By passwords: that a key may log in is asked for without a count of attempts by our server.
 fn attempts_are_counted(pair: Pair) {
-    let scene = Scene::with(pair, |_, setup| setup.max_auth(3));
-    let mut login = Login::new(pair.client, &scene.server, &scene.dir);
-    for count in 0..3 {
-        let wrong = scene
-            .dir
-            .key(&format!("wrong-{count}"), KeyType::Ed25519, "");
-        login = login.key(&wrong);
-    }
-    // The key that would log in comes too late.
-    let output = login.key(&scene.key).run("echo in");
-    output.failed(255);
-    assert_eq!(output.out(), "");
-    assert_eq!(scene.login.run("echo in").ok(), "in\n");
+    let (user, password) = password_account();
+    let dir = TestDir::new();
+    let setup = Setup::default().password(&user, &password).max_auth(3);
+    let server = setup.start(pair.server, &dir);
+    let login = Login::new(pair.client, &server, &dir).user(&user);
+    let patient = login
+        .clone()
+        .option("NumberOfPasswordPrompts", "6")
+        .secret(&dir, "wrong");
+    let output = patient.run("echo in");
+    let report = output.failed(255).to_lowercase();
+    assert!(
+        report.contains("too many authentication failures"),
+        "{output:?}"
+    );
+    assert_eq!(login.secret(&dir, &password).run("echo in").ok(), "in\n");
 }
 
 fn login_has_an_end(pair: Pair) {

@@ -102,7 +102,7 @@ fn authorized_keys_are_read_again(pair: Pair) {
 }
 
 /// The account that `tests/run.sh` made, and its password. It is not the one that the tests run as.
-fn password_account() -> (String, String) {
+pub(crate) fn password_account() -> (String, String) {
     let pair = std::env::var("SSH_INTEROP_ACCOUNT")
         .expect("SSH_INTEROP_ACCOUNT is NAME:PASSWORD of an account; run tests/run.sh");
     let (name, password) = pair.split_once(':').expect("NAME:PASSWORD");
@@ -143,12 +143,13 @@ fn wrong_password(pair: Pair) {
 }
 
 fn unknown_user(pair: Pair) {
-    let scene = Scene::new(pair);
-    let output = scene
-        .login
-        .clone()
-        .user("nobody-of-this-name")
-        .run("echo in");
+    let (user, password) = password_account();
+    let dir = TestDir::new();
+    let server = Setup::default()
+        .password(&user, &password)
+        .start(pair.server, &dir);
+    let login = Login::new(pair.client, &server, &dir).user("nobody-of-this-name");
+    let output = login.secret(&dir, &password).run("echo in");
     assert!(
         output.failed(255).contains("ermission denied"),
         "{output:?}"
