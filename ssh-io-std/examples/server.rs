@@ -170,6 +170,9 @@ fn configure(args: &Args) -> Result<Arc<ServerConfig>, String> {
 
 fn limits(args: &Args) -> Limits {
     let mut limits = Limits::default();
+    // `ssh -o RekeyLimit=1M` on a fast link rekeys many times a second, and whoever is logged in
+    // has cheaper ways to keep us busy.
+    limits.peer_rekeys = 10_000;
     limits.sessions = args.max_sessions.unwrap_or(MAX_SESSIONS);
     limits.rekey_bytes = args.rekey_bytes.unwrap_or(limits.rekey_bytes);
     limits.rekey_age = args.rekey_age.or(limits.rekey_age);

@@ -168,6 +168,14 @@ impl Process {
         }
     }
 
+    /// Nobody reads the output any more, which the program learns when it writes. A terminal's goes
+    /// on.
+    pub(crate) fn close_output(&mut self) {
+        if let Wires::Pipes { stdout, .. } = &mut self.wires {
+            *stdout = None;
+        }
+    }
+
     /// Reads output into a buffer that is not empty; zero bytes are its end.
     pub(crate) fn read_output(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match &mut self.wires {

@@ -94,8 +94,6 @@ struct Running {
     eof: bool,
     /// The program takes no more.
     deaf: bool,
-    /// The client was told that there is no more output.
-    finished: bool,
 }
 
 impl Link<'_> {
@@ -328,7 +326,6 @@ impl Link<'_> {
                     pending: Bytes::new(),
                     eof: false,
                     deaf: false,
-                    finished: false,
                 });
                 Ok(true)
             }
@@ -354,6 +351,10 @@ impl Link<'_> {
                 }
                 None => Ok(false),
             },
+            (ChannelRequest::Eow, Session::Running(running)) => {
+                running.process.close_output();
+                Ok(true)
+            }
             (ChannelRequest::Signal(name), Session::Running(running)) => {
                 let signal = signal_named(name);
                 if let Some(signal) = signal {
@@ -508,7 +509,11 @@ impl Running {
         Ok(())
     }
 
-    /// Tells the client of the end of output, and how the program ended. True when all is said.
+    /// Once there is no more output and no more program, tells the client so. True when all is
+    /// said.
+    ///
+    /// The exit comes first: OpenSSH closes a channel as soon as both directions have ended, and
+    /// nothing follows a close.
     fn conclude(
         &mut self,
         connection: &mut ServerConnection,
@@ -516,10 +521,6 @@ impl Running {
     ) -> Result<bool, ChannelError> {
         if self.process.output().is_some() || self.process.errors().is_some() {
             return Ok(false);
-        }
-        if !self.finished {
-            connection.finish(channel)?;
-            self.finished = true;
         }
         let Some(status) = self.process.exit_status() else {
             return Ok(false);
@@ -529,6 +530,7 @@ impl Running {
             None => ChannelRequest::ExitStatus(status.code().unwrap_or(255).unsigned_abs()),
         };
         connection.request(channel, &exit, false)?;
+        connection.finish(channel)?;
         connection.close_channel(channel)?;
         Ok(true)
     }
