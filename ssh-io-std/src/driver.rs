@@ -59,7 +59,7 @@ pub struct Driver<C, T> {
     clock: Clock,
     input: Input,
     output: Output,
-    /// Something was handed to the connection since it last had no event.
+    /// Something happened to the connection since it last had no event.
     fed: bool,
     /// Since the connection is ending: when it is given up.
     deadline: Option<Instant>,
@@ -152,6 +152,8 @@ impl<C: Connection, T: Transport> Driver<C, T> {
                 if self.connection.poll_transmit(now, pending).is_none() {
                     break;
                 }
+                // What leaves makes room, which may be an event.
+                self.fed = true;
                 if self.output.state != OutputState::Open {
                     self.output.pending.clear();
                 }
@@ -224,6 +226,10 @@ impl<C: Connection, T: Transport> Driver<C, T> {
     /// What failed on the transport, first if there was more.
     pub fn error(&self) -> Option<&io::Error> {
         self.error.as_ref()
+    }
+
+    pub(crate) fn take_error(&mut self) -> Option<io::Error> {
+        self.error.take()
     }
 
     /// The connection.
@@ -368,8 +374,10 @@ impl<C: Connection, T: Wait> Driver<C, T> {
                 return Ok(None);
             }
             self.transmit();
-            self.wait(None)?;
-            self.drive();
+            if !self.fed {
+                self.wait(None)?;
+                self.drive();
+            }
         }
     }
 }
