@@ -72,6 +72,11 @@ pub const MAX_REQUEST_TEXT: usize = 32_000;
 /// Host keys of one `hostkeys-00@openssh.com` or `hostkeys-prove-00@openssh.com` request: many times what a server holds.
 pub const MAX_HOST_KEYS: usize = 64;
 
+/// Bytes both ways under the same keys after which an exchange that the peer begins is not counted in
+/// [`Limits::peer_rekeys`]: it costs no more than what was sent. Peers that are told to replace their keys
+/// after each MiB do so a hundred times a second.
+pub const FREE_REKEY_BYTES: u64 = 256 << 10;
+
 /// Bytes of peer text kept for display: a `DISCONNECT`, `DEBUG` or open failure message.
 pub const MAX_PEER_TEXT: usize = 1024;
 
@@ -114,7 +119,7 @@ pub struct Limits {
     pub rekey_packets: u64,
     /// The age at which keys are replaced. Default one hour (RFC 4253 section 9).
     pub rekey_age: Option<Duration>,
-    /// Key exchanges that the peer may begin within [`Self::peer_rekey_interval`] after authentication. Default 32 (DHEat: each costs us more than the peer).
+    /// Key exchanges that the peer may begin within [`Self::peer_rekey_interval`] after authentication, each before [`FREE_REKEY_BYTES`] have passed. Default 32 (DHEat: each costs us more than the peer).
     pub peer_rekeys: u32,
     /// The interval in which [`Self::peer_rekeys`] are counted. Default 10 s.
     pub peer_rekey_interval: Duration,
