@@ -21,11 +21,12 @@ pub struct Login {
     flags: Vec<OsString>,
     options: Vec<(String, String)>,
     secret: Option<Secret>,
+    batch: bool,
 }
 
 #[derive(Debug, Clone)]
 struct Secret {
-    /// Holds the password or passphrase.
+    /// Holds the password.
     file: PathBuf,
     /// Prints it, for OpenSSH.
     askpass: PathBuf,
@@ -43,6 +44,7 @@ impl Login {
             flags: Vec::new(),
             options: Vec::new(),
             secret: None,
+            batch: true,
         }
     }
 
@@ -74,13 +76,21 @@ impl Login {
         self
     }
 
-    /// The password, or the passphrase of the key.
+    /// The password, given without a terminal.
     #[must_use]
     pub fn secret(mut self, dir: &TestDir, secret: &str) -> Self {
         let file = dir.write_private("secret", format!("{secret}\n"));
         let script = format!("#!/bin/sh\nexec cat '{}'\n", file.display());
         let askpass = dir.write_private("askpass", script);
         self.secret = Some(Secret { file, askpass });
+        self.batch = false;
+        self
+    }
+
+    /// Asks on the terminal for what is needed.
+    #[must_use]
+    pub fn asking(mut self) -> Self {
+        self.batch = false;
         self
     }
 
@@ -121,7 +131,7 @@ impl Login {
         push("-o", "GlobalKnownHostsFile=/dev/null");
         push("-o", "StrictHostKeyChecking=yes");
         push("-o", "IdentitiesOnly=yes");
-        let batch = if self.secret.is_some() { "no" } else { "yes" };
+        let batch = if self.batch { "yes" } else { "no" };
         push("-o", &format!("BatchMode={batch}"));
         arguments.extend(self.flags.iter().cloned());
         arguments
@@ -143,7 +153,7 @@ impl Login {
     /// The command that runs `remote` (nothing: a shell) on the server.
     pub fn command(&self, remote: &str) -> Command {
         let mut client = match &self.secret {
-            // A shell opens the descriptor that our client reads the secret from.
+            // A shell opens the descriptor that our client reads the password from.
             Some(secret) if self.side.is_ours() => {
                 let mut shell = command("/bin/sh");
                 shell

@@ -16,6 +16,7 @@ for_each_pair!(
     second_key,
     authorized_keys_are_read_again,
     password,
+    password_on_a_terminal,
     wrong_password,
     unknown_user,
     nobody_is_let_in_by_default,
@@ -40,9 +41,14 @@ fn encrypted_key(pair: Pair) {
         let server = Setup::default()
             .authorized(&key.public)
             .start(pair.server, &dir);
-        let login = Login::new(pair.client, &server, &dir).key(&key);
-        let login = login.secret(&dir, "a pass phrase");
-        assert_eq!(login.run("echo in").ok(), "in\n");
+        let login = Login::new(pair.client, &server, &dir).key(&key).asking();
+        let mut terminal = login.on_terminal("echo in; exit 4", 24, 80);
+        terminal.expect("Enter passphrase for key ");
+        terminal.type_keys("a pass phrase\r");
+        terminal.expect("in\r\n");
+        let (status, screen) = terminal.wait();
+        assert_eq!(status.code(), Some(4), "{screen}");
+        assert!(!screen.contains("a pass phrase"), "it shows on the screen");
     }
 }
 
@@ -52,12 +58,15 @@ fn wrong_passphrase(pair: Pair) {
     let server = Setup::default()
         .authorized(&key.public)
         .start(pair.server, &dir);
-    let login = Login::new(pair.client, &server, &dir).key(&key);
-    let output = login.secret(&dir, "a wrong phrase").run("echo in");
-    assert!(
-        output.failed(255).contains("ermission denied"),
-        "{output:?}"
-    );
+    let login = Login::new(pair.client, &server, &dir).key(&key).asking();
+    let mut terminal = login.on_terminal("echo in", 24, 80);
+    for _ in 0..3 {
+        terminal.expect("Enter passphrase for key ");
+        terminal.type_keys("a wrong phrase\r");
+    }
+    terminal.expect("ermission denied");
+    let (status, screen) = terminal.wait();
+    assert_eq!(status.code(), Some(255), "{screen}");
 }
 
 fn wrong_key(pair: Pair) {
@@ -140,6 +149,24 @@ fn wrong_password(pair: Pair) {
         assert_eq!(output.out(), "");
     }
     assert_eq!(login.secret(&dir, &password).run("echo in").ok(), "in\n");
+}
+
+fn password_on_a_terminal(pair: Pair) {
+    let (user, password) = password_account();
+    let dir = TestDir::new();
+    let server = Setup::default()
+        .password(&user, &password)
+        .start(pair.server, &dir);
+    let login = Login::new(pair.client, &server, &dir).user(&user).asking();
+    let mut terminal = login.on_terminal("echo in; exit 4", 24, 80);
+    for attempt in ["wrong", &password] {
+        terminal.expect("assword: ");
+        terminal.type_keys(&format!("{attempt}\r"));
+    }
+    terminal.expect("in\r\n");
+    let (status, screen) = terminal.wait();
+    assert_eq!(status.code(), Some(4), "{screen}");
+    assert!(!screen.contains(&password), "it shows on the screen");
 }
 
 fn unknown_user(pair: Pair) {

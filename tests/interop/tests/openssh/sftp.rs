@@ -52,7 +52,7 @@ fn sftp_with_plain_arguments(pair: Pair) {
     sftp.arg("-i").arg(&scene.key.private);
     let known_hosts = scene.login.known_hosts_file().display();
     sftp.args(["-o", &format!("UserKnownHostsFile={known_hosts}")]);
-    sftp.args(["-o", "StrictHostKeyChecking yes", "-C", "-q"]);
+    sftp.args(["-o", "StrictHostKeyChecking yes", "-q"]);
     sftp_batch(&scene, sftp);
 }
 
