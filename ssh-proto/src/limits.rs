@@ -72,11 +72,6 @@ pub const MAX_REQUEST_TEXT: usize = 32_000;
 /// Host keys of one `hostkeys-00@openssh.com` or `hostkeys-prove-00@openssh.com` request: many times what a server holds.
 pub const MAX_HOST_KEYS: usize = 64;
 
-/// Bytes both ways under the same keys after which an exchange that the peer begins is not counted in
-/// [`Limits::peer_rekeys`]: it costs no more than what was sent. Peers that are told to replace their keys
-/// after each MiB do so a hundred times a second.
-pub const FREE_REKEY_BYTES: u64 = 256 << 10;
-
 /// Bytes of peer text kept for display: a `DISCONNECT`, `DEBUG` or open failure message.
 pub const MAX_PEER_TEXT: usize = 1024;
 
@@ -85,6 +80,11 @@ pub const MAX_UNSOLICITED_REPLIES: u32 = 100;
 
 /// Packets after which a key must be replaced, at either counter (RFC 4344 section 3.1).
 pub const REKEY_PACKETS: u64 = 1 << 31;
+
+/// Bytes both ways under the same keys after which an exchange that the peer begins is not counted in
+/// [`Limits::peer_rekeys`]: it costs no more than what was sent. Peers that are told to replace their keys
+/// after each MiB do so a hundred times a second.
+pub const FREE_REKEY_BYTES: u64 = 256 << 10;
 
 /// Packets after which a key is no longer used at all: the sequence number must not repeat under one key.
 pub const MAX_PACKETS_PER_KEY: u64 = (1 << 32) - (1 << 16);
