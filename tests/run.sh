@@ -80,7 +80,7 @@ interop() {
     if [ ${#as_root[@]} != 0 ]; then
         export "$runner=sudo -n --preserve-env=PATH,SSH_INTEROP_NEWER,SSH_INTEROP_ACCOUNT"
     fi
-    cargo test -p ssh-interop --test openssh -- --ignored --test-threads=3 --skip openssh_alone "$@"
+    cargo test --workspace --test openssh -- --ignored --test-threads=3 --skip openssh_alone "$@"
 }
 
 # One part alone: tests/run.sh interop [name of a test...]
@@ -90,7 +90,7 @@ only=
 command -v cargo >/dev/null || PATH=$PATH:$HOME/.cargo/bin
 command -v cargo >/dev/null || { echo "needs cargo (Rust 1.88 or later)" >&2; exit 1; }
 step "packages" install_packages || finish
-step "examples" cargo build -p ssh-io-std --examples || finish
+step "examples" cargo build --workspace --examples || finish
 if [ -z "$only" ]; then
     step "cargo test --workspace" cargo test --workspace
 fi
