@@ -85,6 +85,11 @@ pub const MAX_UNSOLICITED_REPLIES: u32 = 100;
 /// Packets after which a key must be replaced, at either counter (RFC 4344 section 3.1).
 pub const REKEY_PACKETS: u64 = 1 << 31;
 
+/// Bytes both ways under the same keys after which an exchange that the peer begins is not counted in
+/// [`Limits::peer_rekeys`]: it costs no more than what was sent. Peers that are told to replace their keys
+/// after each MiB do so a hundred times a second.
+pub const FREE_REKEY_BYTES: u64 = 256 << 10;
+
 /// Packets after which a key is no longer used at all: the sequence number must not repeat under one key.
 pub const MAX_PACKETS_PER_KEY: u64 = (1 << 32) - (1 << 16);
 
@@ -118,7 +123,7 @@ pub struct Limits {
     pub rekey_packets: u64,
     /// The age at which keys are replaced. Default one hour (RFC 4253 section 9).
     pub rekey_age: Option<Duration>,
-    /// Key exchanges that the peer may begin within [`Self::peer_rekey_interval`] after authentication. Default 32 (DHEat: each costs us more than the peer).
+    /// Key exchanges that the peer may begin within [`Self::peer_rekey_interval`] after authentication, each before [`FREE_REKEY_BYTES`] have passed. Default 32 (DHEat: each costs us more than the peer).
     pub peer_rekeys: u32,
     /// The interval in which [`Self::peer_rekeys`] are counted. Default 10 s.
     pub peer_rekey_interval: Duration,

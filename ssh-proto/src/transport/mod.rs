@@ -204,7 +204,11 @@ impl Transport {
                     if !self.authenticated {
                         return Err(PeerMisbehaved::RekeyBeforeAuthentication.into());
                     }
-                    self.rekey.admit(&mut self.peer_rekeys, now)?;
+                    let bytes = self
+                        .send
+                        .epoch_bytes()
+                        .saturating_add(self.recv.epoch_bytes());
+                    self.rekey.admit(&mut self.peer_rekeys, bytes, now)?;
                 }
                 let payload = Bytes::copy_from_slice(&packet.payload);
                 self.kex

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use crate::error::Limit;
-use crate::limits::{Limits, REKEY_PACKETS};
+use crate::limits::{FREE_REKEY_BYTES, Limits, REKEY_PACKETS};
 use crate::time::Instant;
 
 /// The thresholds of [`Limits`] that key usage is held against.
@@ -37,8 +37,17 @@ impl RekeyPolicy {
         bytes >= self.bytes || packets >= self.packets
     }
 
-    /// Counts a key exchange that the peer began.
-    pub(crate) fn admit(&self, peer: &mut PeerRekeys, now: Instant) -> Result<(), Limit> {
+    /// Counts a key exchange that the peer began after this many bytes both ways, unless they are
+    /// reason enough for it.
+    pub(crate) fn admit(
+        &self,
+        peer: &mut PeerRekeys,
+        bytes: u64,
+        now: Instant,
+    ) -> Result<(), Limit> {
+        if bytes >= FREE_REKEY_BYTES {
+            return Ok(());
+        }
         if now - peer.since > self.peer_interval {
             *peer = PeerRekeys {
                 since: now,
@@ -88,11 +97,17 @@ mod tests {
         let policy = RekeyPolicy::new(&limits);
         let mut peer = PeerRekeys::default();
         let at = Instant::from_micros;
-        assert_eq!(policy.admit(&mut peer, at(1)), Ok(()));
-        assert_eq!(policy.admit(&mut peer, at(2)), Ok(()));
-        assert_eq!(policy.admit(&mut peer, at(3)), Err(Limit::PeerRekeys));
+        assert_eq!(policy.admit(&mut peer, 0, at(1)), Ok(()));
+        assert_eq!(policy.admit(&mut peer, FREE_REKEY_BYTES - 1, at(2)), Ok(()));
+        assert_eq!(policy.admit(&mut peer, 0, at(3)), Err(Limit::PeerRekeys));
         assert_eq!(
-            policy.admit(&mut peer, at(2_000_000)),
+            policy.admit(&mut peer, FREE_REKEY_BYTES, at(4)),
+            Ok(()),
+            "data was reason enough"
+        );
+        assert_eq!(policy.admit(&mut peer, 0, at(5)), Err(Limit::PeerRekeys));
+        assert_eq!(
+            policy.admit(&mut peer, 0, at(2_000_000)),
             Ok(()),
             "a new interval"
         );

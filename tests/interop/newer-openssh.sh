@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Unpacks an OpenSSH that has mlkem768x25519-sha256 (9.9 or later) into the folder $1, beside the
+# system's own and without installing anything: Debian's packages and the libraries they need, run by
+# the C library they came with. Prints what it did; leaves $1/bin, $1/sbin and $1/lib/openssh.
+set -euo pipefail
+
+prefix=$(realpath -m "$1")
+suite=${SSH_INTEROP_SUITE:-trixie}
+if [ -x "$prefix/bin/ssh" ] && "$prefix/bin/ssh" -Q kex | grep -q mlkem; then
+    echo "newer OpenSSH: $("$prefix/bin/ssh" -V 2>&1), unpacked before"
+    exit 0
+fi
+rm -rf "$prefix"
+work=$prefix/apt
+mkdir -p "$work"/{state/lists/partial,cache/archives/partial,debs} "$prefix"/{root,bin,sbin,lib/openssh}
+: >"$work/status"
+
+# The mirror that this machine's apt uses, if it has one of Debian.
+mirror=$(apt-get indextargets --format '$(REPO_URI) $(ORIGIN) $(LABEL)' 'Created-By: Packages' |
+    awk '$2 == "Debian" && $3 == "Debian" { print $1; exit }')
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+[ -r "$keyring" ] || { echo "needs the package debian-archive-keyring" >&2; exit 1; }
+echo "deb [signed-by=$keyring] ${mirror:-http://deb.debian.org/debian} $suite main" >"$work/sources.list"
+
+# apt with lists, cache and a status of its own: as far as it knows nothing is installed.
+apt_get() {
+    apt-get -o Dir::Etc::sourcelist="$work/sources.list" -o Dir::Etc::sourceparts=- \
+        -o Dir::State="$work/state" -o Dir::State::status="$work/status" -o Dir::Cache="$work/cache" \
+        -o APT::Sandbox::User=root -o Acquire::Languages=none -o Acquire::Retries=3 \
+        -o APT::Install-Recommends=false -o Debug::NoLocking=1 "$@"
+}
+apt_get -qq update
+# Of all that the packages depend on, the libraries are what their programs load.
+names=$(apt_get -y --print-uris install openssh-server openssh-client |
+    sed -n "s/^'[^']*' \([^_]*\)_.*/\1/p" |
+    grep -E '^(lib|zlib|openssh-)' | grep -vE 'perl|debconf|pam-modules|pam-runtime|systemd-shared|-common$')
+cd "$work/debs"
+# shellcheck disable=SC2086
+apt_get -qq download $names
+for package in *.deb; do
+    dpkg-deb -x "$package" "$prefix/root"
+done
+cd "$prefix"
+rm -rf "$work"
+
+loader=$(find "$prefix/root" -name 'ld-linux*.so*' | head -n 1)
+for program in bin/ssh bin/ssh-keygen sbin/sshd lib/openssh/sshd-session lib/openssh/sshd-auth; do
+    found=$prefix/root/usr/$program
+    [ -x "$found" ] || { echo "$suite has no $program" >&2; exit 1; }
+    cat >"$prefix/$program" <<SCRIPT
+#!/bin/sh
+exec '$loader' --library-path '$(dirname "$loader")' '$found' "\$@"
+SCRIPT
+    chmod +x "$prefix/$program"
+done
+"$prefix/bin/ssh" -Q kex | grep -q mlkem768x25519-sha256
+echo "newer OpenSSH: $("$prefix/bin/ssh" -V 2>&1), unpacked from $suite"

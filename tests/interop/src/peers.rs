@@ -1,0 +1,259 @@
+//! Where the peers are, and the files they need: directories, keys, lines of `known_hosts`.
+
+use std::env;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::process::{command, run};
+
+/// An installation of OpenSSH.
+#[derive(Debug)]
+pub struct OpenSsh {
+    /// `OpenSSH_10.0p2 ...`, from `ssh -V`.
+    pub version: String,
+    /// The key exchanges that it has.
+    pub kex: Vec<String>,
+    /// What stands before `/bin`, `/sbin` and `/lib/openssh`.
+    prefix: PathBuf,
+}
+
+impl OpenSsh {
+    /// The one that the system installs.
+    pub fn system() -> &'static Self {
+        static SYSTEM: OnceLock<OpenSsh> = OnceLock::new();
+        SYSTEM.get_or_init(|| Self::at(PathBuf::from("/usr")))
+    }
+
+    /// One that has `mlkem768x25519-sha256`: `SSH_INTEROP_NEWER` says where.
+    ///
+    /// # Panics
+    /// Without that variable: an interop test is never skipped silently.
+    pub fn newer() -> &'static Self {
+        static NEWER: OnceLock<OpenSsh> = OnceLock::new();
+        NEWER.get_or_init(|| {
+            let prefix = env::var_os("SSH_INTEROP_NEWER")
+                .expect("SSH_INTEROP_NEWER names the prefix of an OpenSSH of 9.9 or later; run tests/run.sh");
+            Self::at(PathBuf::from(prefix))
+        })
+    }
+
+    fn at(prefix: PathBuf) -> Self {
+        let ssh = prefix.join("bin/ssh");
+        let mut version = command(&ssh);
+        version.arg("-V");
+        let version = run(version).err().trim().to_owned();
+        let mut kex = command(&ssh);
+        kex.args(["-Q", "kex"]);
+        let kex = run(kex).ok().lines().map(str::to_owned).collect();
+        Self {
+            version,
+            kex,
+            prefix,
+        }
+    }
+
+    /// The path of one of its programs, such as `bin/ssh`.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.prefix.join(name)
+    }
+
+    /// Where sshd finds the programs it consists of: lines for its configuration.
+    pub fn sshd_parts(&self) -> String {
+        if self.prefix == Path::new("/usr") {
+            return String::new();
+        }
+        let parts = self.prefix.join("lib/openssh");
+        let parts = parts.display();
+        format!("SshdSessionPath {parts}/sshd-session\nSshdAuthPath {parts}/sshd-auth\n")
+    }
+}
+
+/// One end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The example `client` or `server` of ssh-io-std.
+    Ours,
+    /// OpenSSH as the system has it.
+    OpenSsh,
+    /// An OpenSSH that has ML-KEM.
+    NewOpenSsh,
+}
+
+impl Side {
+    /// The installation, if it is OpenSSH.
+    pub fn openssh(self) -> Option<&'static OpenSsh> {
+        match self {
+            Self::Ours => None,
+            Self::OpenSsh => Some(OpenSsh::system()),
+            Self::NewOpenSsh => Some(OpenSsh::newer()),
+        }
+    }
+
+    /// Whether it is an example of ours.
+    pub fn is_ours(self) -> bool {
+        matches!(self, Self::Ours)
+    }
+}
+
+/// The path of an example: in `SSH_INTEROP_EXAMPLES`, or where cargo puts it beside this test.
+///
+/// # Panics
+/// If it has not been built.
+pub fn example(name: &str) -> PathBuf {
+    let folder = env::var_os("SSH_INTEROP_EXAMPLES").map_or_else(
+        || {
+            let test = env::current_exe().expect("the path of this test");
+            let profile = test.ancestors().nth(2).expect("target/debug");
+            profile.join("examples")
+        },
+        PathBuf::from,
+    );
+    let path = folder.join(name);
+    assert!(
+        path.exists(),
+        "{} is not built: cargo build -p ssh-io-std --examples",
+        path.display()
+    );
+    path
+}
+
+/// The account that the tests run as.
+pub fn account() -> &'static str {
+    static ACCOUNT: OnceLock<String> = OnceLock::new();
+    ACCOUNT.get_or_init(|| {
+        let mut id = command("id");
+        id.arg("-un");
+        run(id).ok().trim().to_owned()
+    })
+}
+
+/// A directory that is removed with its value. Its path is short enough for sockets.
+#[derive(Debug)]
+pub struct TestDir(PathBuf);
+
+impl TestDir {
+    /// A new directory that every account may read.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    #[expect(clippy::new_without_default, reason = "it makes a directory")]
+    pub fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("ssh-interop-{}-{count}", std::process::id());
+        let path = env::temp_dir().join(name);
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).expect("a directory of its own");
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("permissions");
+        Self(path)
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The path of a file in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Writes a file and gives its path.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.file(name);
+        fs::write(&path, content).expect("a file in the test's directory");
+        path
+    }
+
+    /// Writes a file that its owner alone reads, and may run.
+    pub fn write_private(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.write(name, content);
+        fs::set_permissions(&path, Permissions::from_mode(0o700)).expect("permissions");
+        path
+    }
+
+    /// Makes a key with `ssh-keygen`.
+    ///
+    /// # Panics
+    /// If that fails.
+    pub fn key(&self, name: &str, key_type: KeyType, passphrase: &str) -> Key {
+        let private = self.file(name);
+        let mut keygen = command("ssh-keygen");
+        keygen
+            .args([
+                "-q",
+                "-t",
+                key_type.keygen_name(),
+                "-N",
+                passphrase,
+                "-C",
+                name,
+            ])
+            .arg("-f")
+            .arg(&private);
+        run(keygen).ok();
+        let public = self.file(&format!("{name}.pub"));
+        let line = fs::read_to_string(&public).expect("the public key");
+        let end = line
+            .match_indices(' ')
+            .nth(1)
+            .map_or(line.len(), |(at, _)| at);
+        Key {
+            private,
+            public,
+            line: line[..end].to_owned(),
+        }
+    }
+}
+
+impl Drop for TestDir {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A type of key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyType {
+    /// `ssh-ed25519`
+    Ed25519,
+    /// `ecdsa-sha2-nistp256`
+    EcdsaP256,
+}
+
+impl KeyType {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Ed25519, Self::EcdsaP256];
+
+    /// Its name in the protocol.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ed25519 => "ssh-ed25519",
+            Self::EcdsaP256 => "ecdsa-sha2-nistp256",
+        }
+    }
+
+    fn keygen_name(self) -> &'static str {
+        match self {
+            Self::Ed25519 => "ed25519",
+            Self::EcdsaP256 => "ecdsa",
+        }
+    }
+}
+
+/// A key pair in files.
+#[derive(Debug, Clone)]
+pub struct Key {
+    /// The private key file.
+    pub private: PathBuf,
+    /// The public key file.
+    pub public: PathBuf,
+    /// Type and base64 of the public key.
+    pub line: String,
+}

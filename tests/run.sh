@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# The test command: installs what the tests need by package name, builds the examples, runs every
+# test of the workspace, then those against real peers. Skips nothing silently; the exit status counts.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+
+summary=()
+failed=0
+# Runs a step, notes its outcome and time.
+step() {
+    local name=$1 start=$SECONDS outcome=ok
+    shift
+    printf '\n== %s\n' "$name"
+    "$@" </dev/null || { outcome=FAILED; failed=1; }
+    summary+=("$(printf '%-34s %-6s %4d s' "$name" "$outcome" $((SECONDS - start)))")
+    [ "$outcome" = ok ]
+}
+finish() {
+    printf '\n== summary\n'
+    printf '%s\n' "${summary[@]}"
+    [ "$failed" = 0 ] && echo "all tests passed" || echo "TESTS FAILED"
+    exit "$failed"
+}
+
+as_root=()
+if [ "$(id -u)" != 0 ]; then
+    as_root=(sudo -n)
+fi
+
+# package=command that it is needed for
+needs="openssh-client=ssh openssh-server=/usr/sbin/sshd rsync=rsync git=git util-linux=setsid
+    diffutils=diff passwd=/usr/sbin/useradd debian-archive-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+    gcc=cc libc6-dev=/usr/include/stdlib.h"
+install_packages() {
+    local need package missing=()
+    for need in $needs; do
+        package=${need%%=*} need=${need#*=}
+        case $need in
+            /*) [ -e "$need" ] || missing+=("$package") ;;
+            *) command -v "$need" >/dev/null || missing+=("$package") ;;
+        esac
+    done
+    [ ${#missing[@]} = 0 ] && { echo "all packages are there"; return 0; }
+    echo "missing: ${missing[*]}"
+    if ! command -v apt-get >/dev/null || ! "${as_root[@]}" true; then
+        echo "install them, or run this as root or with sudo on a system with apt-get" >&2
+        return 1
+    fi
+    "${as_root[@]}" apt-get -qq update &&
+        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install \
+            "${missing[@]}"
+}
+
+# An OpenSSH that has ML-KEM: the system's, or one unpacked below target/.
+newer_openssh() {
+    if ssh -Q kex | grep -q mlkem768x25519-sha256; then
+        export SSH_INTEROP_NEWER=/usr
+        ssh -V
+    else
+        export SSH_INTEROP_NEWER=$PWD/target/interop/openssh
+        bash tests/interop/newer-openssh.sh "$SSH_INTEROP_NEWER"
+    fi
+}
+
+# sshd asks the system for passwords, so an account with a known one lives while the tests run.
+account=ssh-it-$$
+make_account() {
+    local password
+    password=$(od -An -N12 -tx1 /dev/urandom | tr -d ' \n')
+    "${as_root[@]}" /usr/sbin/useradd --create-home --shell /bin/bash "$account" &&
+        trap '"${as_root[@]}" /usr/sbin/userdel --remove "$account" 2>/dev/null' EXIT &&
+        echo "$account:$password" | "${as_root[@]}" /usr/sbin/chpasswd &&
+        export SSH_INTEROP_ACCOUNT=$account:$password &&
+        # sshd leaves its privileges in this folder.
+        "${as_root[@]}" mkdir -p /run/sshd
+}
+
+interop() {
+    local runner=CARGO_TARGET_$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')_RUNNER
+    if [ ${#as_root[@]} != 0 ]; then
+        export "$runner=sudo -n --preserve-env=PATH,SSH_INTEROP_NEWER,SSH_INTEROP_ACCOUNT"
+    fi
+    cargo test --workspace --test openssh -- --ignored --test-threads=3 --skip openssh_alone "$@"
+}
+
+# One part alone: tests/run.sh interop [name of a test...]
+only=
+[ "${1-}" = interop ] && { only=interop; shift; }
+
+command -v cargo >/dev/null || PATH=$PATH:$HOME/.cargo/bin
+command -v cargo >/dev/null || { echo "needs cargo (Rust 1.88 or later)" >&2; exit 1; }
+step "packages" install_packages || finish
+step "examples" cargo build --workspace --examples || finish
+if [ -z "$only" ]; then
+    step "cargo test --workspace" cargo test --workspace
+fi
+step "newer OpenSSH" newer_openssh
+step "account with a password" make_account
+step "interop with OpenSSH" interop "$@"
+finish
