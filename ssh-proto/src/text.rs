@@ -35,6 +35,17 @@ impl fmt::Debug for PeerText {
     }
 }
 
+/// The longest start of `text` that has no more than `most` bytes.
+pub(crate) fn cut(text: &str, most: usize) -> &str {
+    if text.len() <= most {
+        return text;
+    }
+    (0..=most)
+        .rev()
+        .find_map(|end| text.get(..end))
+        .unwrap_or_default()
+}
+
 /// Shows peer text: line feeds and tabs stay, other controls and bidirectional overrides are escaped.
 pub(crate) struct Escaped<'a>(pub(crate) &'a [u8]);
 

@@ -215,7 +215,7 @@ impl Server {
         }
         // As in OpenSSH, a client that begins by asking for the methods has not failed yet. A
         // query is no attempt: it has a bound of its own.
-        let counted = !is_query && !(is_first && request.method == WireMethod::None(()));
+        let counted = !(is_query || is_first && request.method == WireMethod::None(()));
 
         let user = match core::str::from_utf8(request.user) {
             Ok(user) if !user.chars().any(char::is_control) => user,

@@ -29,6 +29,7 @@ use crate::crypto::{SecureRandom, Signature, SignatureAlgorithm};
 use crate::error::{ApiMisuse, DisconnectReason, Error, Limit};
 use crate::limits::{Limits, MAX_PEER_TEXT};
 use crate::mux::{ChannelId, Mux, PeerOpens, RequestId, RequestKey};
+use crate::text::cut;
 use crate::time::{Instant, Timer, TimerTable};
 use crate::transport::ident::Identification;
 use crate::transport::kex::SessionId;
@@ -303,10 +304,11 @@ impl<S: Side> Core<S> {
     }
 
     fn watch_idle(&mut self) {
-        if let (Some(mux), Some(after)) = (&mut self.mux, self.settings.limits.idle_timeout) {
-            if mux.take_user_data_seen() && self.is_open() {
-                self.timers.set(Timer::Idle, self.now + after);
-            }
+        if let (Some(mux), Some(after)) = (&mut self.mux, self.settings.limits.idle_timeout)
+            && mux.take_user_data_seen()
+            && self.is_open()
+        {
+            self.timers.set(Timer::Idle, self.now + after);
         }
     }
 
@@ -362,10 +364,7 @@ impl<S: Side> Core<S> {
         if !self.is_open() {
             return;
         }
-        let description = text
-            .get(..text.floor_char_boundary(MAX_PEER_TEXT))
-            .unwrap_or_default();
-        let description = description.to_owned().into();
+        let description = cut(text, MAX_PEER_TEXT).to_owned().into();
         self.life = match self.transport.can_say_goodbye() {
             true => Life::Leaving(Goodbye {
                 reason,

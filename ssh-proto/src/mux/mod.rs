@@ -40,6 +40,7 @@ use crate::auth::Authenticated;
 use crate::error::Error;
 use crate::limits::{Limits, MAX_PACKET_LENGTH, MAX_REQUEST_TEXT, MIN_PEER_MAX_PACKET};
 use crate::role::Role;
+use crate::text::cut;
 use crate::wire::connection as wire;
 use crate::wire::outbox::Outbox;
 use crate::wire::{Message, Rest};
@@ -227,7 +228,7 @@ impl Mux {
         out.push(&wire::ChannelOpenFailure {
             recipient,
             reason: reason.0,
-            description: types::cut(description, MAX_REQUEST_TEXT).as_bytes(),
+            description: cut(description, MAX_REQUEST_TEXT).as_bytes(),
             language: &[],
         });
         Ok(())

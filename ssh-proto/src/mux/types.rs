@@ -133,14 +133,3 @@ impl fmt::Display for ChannelError {
 }
 
 impl core::error::Error for ChannelError {}
-
-/// The longest start of `text` that has no more than `most` bytes.
-pub(super) fn cut(text: &str, most: usize) -> &str {
-    if text.len() <= most {
-        return text;
-    }
-    (0..=most)
-        .rev()
-        .find_map(|end| text.get(..end))
-        .unwrap_or_default()
-}

@@ -133,11 +133,12 @@ impl RecvHalf {
         }
         self.total_bytes = self.total_bytes.saturating_add(data.len() as u64);
         self.queued = self.queued.saturating_add(data.len());
-        if let Some(last) = self.queue.back_mut() {
-            if data.len() < SMALL_CHUNK && last.len() < SMALL_CHUNK {
-                last.extend_from_slice(&data);
-                return;
-            }
+        if let Some(last) = self.queue.back_mut()
+            && data.len() < SMALL_CHUNK
+            && last.len() < SMALL_CHUNK
+        {
+            last.extend_from_slice(&data);
+            return;
         }
         self.queue.push_back(data);
     }
@@ -259,14 +260,14 @@ impl RecvHalf {
             self.head = BytesMut::new();
             self.head_memory = 0;
         }
-        if let Some(key) = &mut self.key {
-            if let Err(error) = key.open(self.sequence, &mut packet) {
-                packet.as_mut().zeroize();
-                return Err(match error {
-                    CryptoError::TagMismatch => PeerMisbehaved::BadMac.into(),
-                    other => other.into(),
-                });
-            }
+        if let Some(key) = &mut self.key
+            && let Err(error) = key.open(self.sequence, &mut packet)
+        {
+            packet.as_mut().zeroize();
+            return Err(match error {
+                CryptoError::TagMismatch => PeerMisbehaved::BadMac.into(),
+                other => other.into(),
+            });
         }
         self.bytes = self.bytes.saturating_add(length.total as u64);
         self.packets = self.packets.saturating_add(1);

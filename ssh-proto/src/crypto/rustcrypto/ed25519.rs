@@ -262,7 +262,7 @@ mod tests {
             .iter()
             .map(|point| key(point.compress().as_bytes()))
             .collect();
-        let mut identity = vec![0; 64];
+        let mut identity = [0; 64];
         identity[0] = 1;
         // The identity with its sign set, and a y of p + 1: not canonical.
         for (first, middle, last) in [(1, 0, 0x80), (0xee, 0xff, 0x7f), (0xee, 0xff, 0xff)] {

@@ -97,15 +97,15 @@ struct Exchange {
 
 enum Step {
     /// Server: the client's ephemeral key is due.
-    AwaitInit,
+    Init,
     /// Client: the server's reply is due.
-    AwaitReply(Box<dyn KexExchange>),
+    Reply(Box<dyn KexExchange>),
     /// Client: the application judges the host key.
-    AwaitHostKey(Secrets),
+    HostKey(Secrets),
     /// Server: the application signs.
-    AwaitSignature { secrets: Secrets, public: Bytes },
+    Signature { secrets: Secrets, public: Bytes },
     /// The peer's `NEWKEYS` is due.
-    AwaitNewKeys {
+    NewKeys {
         opening: OpeningEpoch,
         host_key: PublicKey,
     },
@@ -144,10 +144,10 @@ impl Kex {
             State::Idle | State::InitSent(_) => KexStage::Open,
             State::Exchanging(exchange) if exchange.discard_guess => KexStage::Guess,
             State::Exchanging(exchange) => match exchange.step {
-                Step::AwaitInit => KexStage::Init,
-                Step::AwaitReply(_) => KexStage::Reply,
-                Step::AwaitHostKey(_) | Step::AwaitSignature { .. } => KexStage::Paused,
-                Step::AwaitNewKeys { .. } => KexStage::NewKeys,
+                Step::Init => KexStage::Init,
+                Step::Reply(_) => KexStage::Reply,
+                Step::HostKey(_) | Step::Signature { .. } => KexStage::Paused,
+                Step::NewKeys { .. } => KexStage::NewKeys,
             },
         }
     }
@@ -181,7 +181,7 @@ impl Kex {
         match &self.state {
             State::Idle => self.session_id.is_none(),
             State::InitSent(_) => true,
-            State::Exchanging(exchange) => !matches!(exchange.step, Step::AwaitNewKeys { .. }),
+            State::Exchanging(exchange) => !matches!(exchange.step, Step::NewKeys { .. }),
         }
     }
 
@@ -256,9 +256,9 @@ impl Kex {
                 self.lane.push_back(KexItem::Payload(encode(&KexEcdhInit {
                     public: exchange.public(),
                 })));
-                (ours, payload, Step::AwaitReply(exchange))
+                (ours, payload, Step::Reply(exchange))
             }
-            Role::Server => (payload, ours, Step::AwaitInit),
+            Role::Server => (payload, ours, Step::Init),
         };
         self.state = State::Exchanging(Box::new(Exchange {
             client_init,
@@ -330,7 +330,7 @@ impl Kex {
                     algorithm: algorithm.name(),
                     message: Bytes::copy_from_slice(secrets.hash.as_ref()),
                 };
-                exchange.step = Step::AwaitSignature { secrets, public };
+                exchange.step = Step::Signature { secrets, public };
                 Ok(Some(ask))
             }
         }
@@ -341,7 +341,7 @@ impl Kex {
         let State::Exchanging(exchange) = &mut self.state else {
             return Err(ApiMisuse::StaleToken.into());
         };
-        let Step::AwaitSignature { secrets, .. } = &exchange.step else {
+        let Step::Signature { secrets, .. } = &exchange.step else {
             return Err(ApiMisuse::StaleToken.into());
         };
         exchange
@@ -349,8 +349,7 @@ impl Kex {
             .host_key
             .verify(&secrets.host_key, secrets.hash.as_ref(), signature)
             .map_err(|_| ApiMisuse::InvalidSignature)?;
-        let Step::AwaitSignature { secrets, public } =
-            mem::replace(&mut exchange.step, Step::AwaitInit)
+        let Step::Signature { secrets, public } = mem::replace(&mut exchange.step, Step::Init)
         else {
             return Err(ApiMisuse::StaleToken.into());
         };
@@ -383,7 +382,7 @@ impl Kex {
         let State::Exchanging(exchange) = &mut self.state else {
             return Err(unexpected);
         };
-        let Step::AwaitReply(ephemeral) = mem::replace(&mut exchange.step, Step::AwaitInit) else {
+        let Step::Reply(ephemeral) = mem::replace(&mut exchange.step, Step::Init) else {
             return Err(unexpected);
         };
         let Agreement {
@@ -433,7 +432,7 @@ impl Kex {
             algorithm: algorithm.name(),
             previous: self.host_key.clone(),
         };
-        exchange.step = Step::AwaitHostKey(secrets);
+        exchange.step = Step::HostKey(secrets);
         Ok(Some(ask))
     }
 
@@ -442,8 +441,8 @@ impl Kex {
         let State::Exchanging(exchange) = &mut self.state else {
             return Err(ApiMisuse::StaleToken.into());
         };
-        match mem::replace(&mut exchange.step, Step::AwaitInit) {
-            Step::AwaitHostKey(secrets) => self.send_newkeys(secrets),
+        match mem::replace(&mut exchange.step, Step::Init) {
+            Step::HostKey(secrets) => self.send_newkeys(secrets),
             _ => Err(Error::Internal("host key accepted outside of its step")),
         }
     }
@@ -469,7 +468,7 @@ impl Kex {
         let sealing = schedule.sealing(self.role, ours, self.strict)?;
         let opening = schedule.opening(self.role.peer(), theirs)?;
         self.lane.push_back(KexItem::NewKeys(Box::new(sealing)));
-        exchange.step = Step::AwaitNewKeys {
+        exchange.step = Step::NewKeys {
             opening,
             host_key: secrets.host_key,
         };
@@ -489,7 +488,7 @@ impl Kex {
         };
         let Exchange {
             agreement,
-            step: Step::AwaitNewKeys { opening, host_key },
+            step: Step::NewKeys { opening, host_key },
             ..
         } = *exchange
         else {
