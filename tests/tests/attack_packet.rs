@@ -331,7 +331,7 @@ fn b11_number_zero_and_nothing() {
 #[test]
 fn b12_floods_are_consumed() {
     fn test<E: Asked>(mode: Mode) {
-        let count = if mode == Mode::PLAIN { 2000 } else { 50 };
+        let count = if mode == Mode::PLAIN { 500 } else { 50 };
         for mut h in [E::asked(mode), Hostile::at(Stage::Authenticated, mode)] {
             h.ignores(|peer| {
                 for at in 0..count {
