@@ -2,14 +2,17 @@
 
 use ssh_proto::error::DisconnectReason;
 use ssh_proto::wire::number;
-use ssh_proto::wire::transport::Unimplemented;
-use ssh_proto::{ClientConnection, ClientEvent, Disconnected, Error, Password, ServerConnection};
+use ssh_proto::wire::transport::{Debug, Ignore, Unimplemented};
+use ssh_proto::{
+    ClientConnection, ClientEvent, Disconnected, Error, Event, Negotiated, Password,
+    ServerConnection,
+};
 
 use crate::endpoint::Endpoint;
 use crate::fixtures;
 use crate::hostile::{Hostile, Stage, Victim};
 use crate::mode::{Chunking, Mode};
-use crate::raw::RawPeer;
+use crate::raw::{RawPeer, payload_of};
 
 /// The modes of attack tests.
 pub const MODES: [Mode; 2] = [
@@ -207,4 +210,47 @@ pub fn message(number: u8, fields: &[F<'_>]) -> Vec<u8> {
         }
     }
     payload
+}
+
+/// A connection at this stage whose peer knows `curve25519-sha256` alone, strict or not.
+pub fn prepared<E: Asked>(stage: Stage, mode: Mode, strict: bool) -> Hostile<E> {
+    let mut h = Hostile::new(mode);
+    h.peer.offer.strict = strict;
+    h.peer.offer.kex = vec!["curve25519-sha256".into()];
+    h.advance_to(stage);
+    h
+}
+
+/// Authenticated, and the peer's `KEXINIT` of a rekey is sent and answered.
+pub fn rekeying<E: Asked>(mode: Mode, strict: bool) -> Hostile<E> {
+    let mut h = prepared(Stage::Authenticated, mode, strict);
+    h.peer.drain();
+    h.peer.send_kexinit();
+    h.exchange();
+    h.peer.expect(number::KEXINIT);
+    h
+}
+
+/// What each key exchange so far agreed on.
+pub fn negotiated<E: Asked>(h: &Hostile<E>) -> Vec<Negotiated> {
+    let each = h.events.iter().filter_map(|event| match E::shared(event) {
+        Some(Event::KeysChanged(negotiated)) => Some(negotiated.clone()),
+        _ => None,
+    });
+    each.collect()
+}
+
+/// One each of `IGNORE`, `DEBUG`, `UNIMPLEMENTED`, `EXT_INFO` and a number that nobody knows.
+pub fn chatter() -> [Vec<u8>; 5] {
+    [
+        payload_of(&Ignore { data: b"x" }),
+        payload_of(&Debug {
+            always_display: false,
+            message: b"x",
+            language: b"",
+        }),
+        payload_of(&Unimplemented { sequence: 0 }),
+        message(7, &[F::U(0)]),
+        vec![8],
+    ]
 }
