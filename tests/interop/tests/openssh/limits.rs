@@ -45,7 +45,7 @@ fn attempts_are_counted(pair: Pair) {
         terminal.expect("assword: ");
         terminal.type_keys("wrong\r");
     }
-    terminal.expect("Too many authentication failures");
+    terminal.expect("oo many authentication failures");
     let (status, screen) = terminal.wait();
     assert_eq!(status.code(), Some(255), "{screen}");
     assert_eq!(login.secret(&dir, &password).run("echo in").ok(), "in\n");
