@@ -39,13 +39,15 @@ fn attempts_are_counted(pair: Pair) {
     let patient = login
         .clone()
         .option("NumberOfPasswordPrompts", "6")
-        .secret(&dir, "wrong");
-    let output = patient.run("echo in");
-    let report = output.failed(255).to_lowercase();
-    assert!(
-        report.contains("too many authentication failures"),
-        "{output:?}"
-    );
+        .asking();
+    let mut terminal = patient.on_terminal("echo in", 24, 80);
+    for _ in 0..3 {
+        terminal.expect("assword: ");
+        terminal.type_keys("wrong\r");
+    }
+    terminal.expect("oo many authentication failures");
+    let (status, screen) = terminal.wait();
+    assert_eq!(status.code(), Some(255), "{screen}");
     assert_eq!(login.secret(&dir, &password).run("echo in").ok(), "in\n");
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ssh_interop::process::{processes_with, wait_until};
 use ssh_interop::{Pair, Side};
 
-use crate::{Scene, assert_same, for_each_pair, noise};
+use crate::{Scene, assert_same, for_each_pair, noise, pair_tests};
 
 for_each_pair!(
     exit_status_is_the_commands,
@@ -23,6 +23,23 @@ for_each_pair!(
     terminal_modes_are_applied,
     no_terminal_without_asking,
     background_child_does_not_hold_the_session,
+);
+
+pair_tests!(
+    new_openssh_to_ours,
+    NewOpenSsh,
+    Ours,
+    exit_status_is_the_commands,
+    death_by_signal_is_no_success,
+    terminal_is_a_terminal
+);
+pair_tests!(
+    ours_to_new_openssh,
+    Ours,
+    NewOpenSsh,
+    exit_status_is_the_commands,
+    death_by_signal_is_no_success,
+    terminal_is_a_terminal
 );
 
 fn exit_status_is_the_commands(pair: Pair) {

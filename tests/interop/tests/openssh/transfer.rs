@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ssh_interop::{Output, Pair, Side};
 
-use crate::{Scene, assert_same, for_each_pair, noise};
+use crate::{Scene, assert_same, for_each_pair, noise, pair_tests};
 
 for_each_pair!(
     download,
@@ -15,6 +15,9 @@ for_each_pair!(
     rekey_by_server,
     rekey_by_both,
 );
+
+pair_tests!(new_openssh_to_ours, NewOpenSsh, Ours, rekey_by_both);
+pair_tests!(ours_to_new_openssh, Ours, NewOpenSsh, rekey_by_both);
 
 const BULK: usize = 64 << 20;
 const LIMIT: Duration = Duration::from_secs(180);
