@@ -309,8 +309,8 @@ fn d5_nothing_moves_while_the_verdict_is_pending() {
         h.peer.send_reply(&reply);
         h.exchange();
         if mode == Mode::PLAIN {
-            h.refuses(11, |peer| peer.push_bytes(&vec![0; 3 << 20]));
-            assert_eq!(*h.error(), Limit::PreAuthInput.into());
+            h.refuses(11, |peer| peer.push_bytes(&vec![0; 600 << 10]));
+            assert_eq!(*h.error(), Limit::BufferedInput.into());
         }
     });
 }

@@ -82,7 +82,7 @@ fn the_readme_shows_the_examples() {
     let readme = read("README.md");
     for example in [
         "ssh-proto/examples/quickstart.rs",
-        "ssh-io-std/examples/quickstart.rs",
+        "ssh-io-std/examples/quickstart_std.rs",
     ] {
         let code = read(example);
         let code = code.split_once("\n\n").unwrap().1.trim_end();
