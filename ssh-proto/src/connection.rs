@@ -310,10 +310,10 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
         self.core().writable_bytes(channel)
     }
 
-    /// Sends `EOF` behind what is queued: no more data will be written.
+    /// Sends `EOF` behind what is queued, once: no more data will be written.
     ///
     /// # Errors
-    /// `Closed`, `Finished`.
+    /// `NotOpen` before the channel is confirmed, `Closed`.
     fn finish(&mut self, channel: ChannelId) -> Result<(), ChannelError> {
         self.core_mut().finish(channel)
     }

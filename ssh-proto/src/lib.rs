@@ -31,6 +31,17 @@
 //! - `arbitrary`: `Arbitrary` for [wire messages](wire), for property tests and fuzzing.
 #![no_std]
 #![forbid(unsafe_code)]
+// Peer input never panics.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
 
 extern crate alloc;
 // `derive(Arbitrary)` names `std`.

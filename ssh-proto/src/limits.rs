@@ -139,7 +139,7 @@ pub struct Limits {
     pub deferred_bytes: usize,
     /// Failed authentication attempts a server accepts. Default 6, as OpenSSH's `MaxAuthTries`.
     pub auth_failures: u32,
-    /// Authentication requests of any kind a server accepts. Default 128, as Go and AsyncSSH.
+    /// Authentication requests of any kind a server accepts, those for the service included. Default 128, as Go and AsyncSSH.
     pub auth_requests: u32,
     /// Public key queries without signature a server accepts. Default 15, as Dropbear.
     pub key_queries: u32,

@@ -22,8 +22,8 @@ use crate::role::Role;
 use crate::time::Instant;
 use crate::transport::kex::SessionId;
 use crate::transport::{HostKey, TransportConfig};
-use crate::wire::NameList;
 use crate::wire::outbox::Outbox;
+use crate::wire::{NameList, number};
 
 /// What a server offers, holds and bounds; shared by any number of connections.
 pub struct ServerConfig {
@@ -206,6 +206,7 @@ impl ServerConnection {
         let side = ServerSide {
             policy: Arc::clone(&config.auth),
             auth: None,
+            banner_is_due: true,
         };
         let core = Core::new(Arc::clone(&config.settings), side, random, now)?;
         Ok(Self { core })
@@ -313,6 +314,7 @@ pub struct ServerSide {
     policy: Arc<AuthPolicy>,
     /// From the first keys on.
     auth: Option<Server>,
+    banner_is_due: bool,
 }
 
 impl ServerSide {
@@ -350,15 +352,16 @@ impl Side for ServerSide {
         desk: &Arc<Desk>,
         outbox: &mut Outbox,
     ) -> AuthResult<ServerEvent> {
-        let is_service = payload.first() == Some(&crate::wire::number::SERVICE_REQUEST);
-        let policy = Arc::clone(&self.policy);
-        let auth = self.auth()?;
-        let ask = auth.handle(payload, outbox)?;
-        if let (true, Some(text)) = (is_service, &policy.banner) {
-            // Once; the layer below refuses a second service request's.
-            auth.banner(text, outbox)?;
+        if self.banner_is_due && payload.first() == Some(&number::USERAUTH_REQUEST) {
+            // Behind the first request and ahead of its answer, as OpenSSH: a client that has
+            // yet to choose what to try reads nothing.
+            self.banner_is_due = false;
+            let policy = Arc::clone(&self.policy);
+            if let Some(text) = &policy.banner {
+                self.auth()?.banner(text, outbox)?;
+            }
         }
-        Ok(match ask {
+        Ok(match self.auth()?.handle(payload, outbox)? {
             None => AuthProgress::Continues,
             Some(ServerAsk::KeyQuery {
                 user,

@@ -384,7 +384,7 @@ fn banners_are_shown_escaped() {
             .build();
         let mut login = Login::new(pair);
         let request = login.password("crab");
-        // It arrived behind the question for the first attempt.
+        // It comes with the first attempt, once.
         let banner = take!(login.client.events, ClientEvent::Banner(banner) => banner);
         let shown = banner.display().to_string();
         assert!(shown.starts_with("Authorised crabs only"), "{shown}");

@@ -11,8 +11,8 @@ use bytes::Bytes;
 
 use super::signed::signed_data;
 use super::{
-    Authenticated, Banner, Password, SSH_CONNECTION, SSH_USERAUTH, decode, find_algorithm,
-    number_of, unexpected,
+    Authenticated, Banner, Password, SSH_CONNECTION, SSH_USERAUTH, find_algorithm, number_of,
+    unexpected,
 };
 use crate::crypto::{PublicKey, Signature, SignatureAlgorithm, SigningKey};
 use crate::error::{ApiMisuse, CryptoError, Error, Limit, PeerMisbehaved};
@@ -22,6 +22,7 @@ use crate::wire::auth::{
     AuthMethod as WireMethod, PasswordAuth, PublicKeyAuth, UserauthBanner, UserauthFailure,
     UserauthPasswdChangereq, UserauthPkOk, UserauthRequest, UserauthSuccess,
 };
+use crate::wire::decode;
 use crate::wire::number;
 use crate::wire::outbox::Outbox;
 use crate::wire::transport::{ServiceAccept, ServiceRequest};

@@ -22,7 +22,6 @@ pub(crate) use self::server::{Server, ServerAsk};
 pub use self::text::Banner;
 use crate::crypto::{PublicKey, SignatureAlgorithm};
 use crate::error::{DecodeError, Error, PeerMisbehaved};
-use crate::wire::Message;
 
 /// The service that authenticates (RFC 4252 section 3).
 const SSH_USERAUTH: &[u8] = b"ssh-userauth";
@@ -73,13 +72,6 @@ fn number_of(payload: &[u8]) -> Result<u8, Error> {
     payload.first().copied().ok_or(Error::InvalidMessage {
         number: 0,
         error: DecodeError::Truncated,
-    })
-}
-
-fn decode<'a, M: Message<'a>>(payload: &'a [u8]) -> Result<M, Error> {
-    M::from_payload(payload).map_err(|error| Error::InvalidMessage {
-        number: M::NUMBER,
-        error,
     })
 }
 

@@ -11,8 +11,8 @@ use bytes::Bytes;
 
 use super::signed::signed_data;
 use super::{
-    Authenticated, MethodSet, Password, SSH_CONNECTION, SSH_USERAUTH, decode, find_algorithm,
-    number_of, unexpected,
+    Authenticated, MethodSet, Password, SSH_CONNECTION, SSH_USERAUTH, find_algorithm, number_of,
+    unexpected,
 };
 use crate::crypto::{PublicKey, Signature, SignatureAlgorithm};
 use crate::error::{ApiMisuse, Error, Limit, PeerIncompatible, PeerMisbehaved};
@@ -21,6 +21,7 @@ use crate::wire::auth::{
     AuthMethod as WireMethod, PasswordAuth, PublicKeyAuth, UserauthBanner, UserauthFailure,
     UserauthPasswdChangereq, UserauthPkOk, UserauthRequest, UserauthSuccess,
 };
+use crate::wire::decode;
 use crate::wire::number;
 use crate::wire::outbox::Outbox;
 use crate::wire::transport::{ServiceAccept, ServiceRequest};

@@ -12,7 +12,7 @@ use super::phase::{Phase, Situation, Verdict, admit};
 use super::side::{AuthProgress, AuthResult, Pause, Side};
 use super::token::{HostKeyCheck, SignRequest, Ticket};
 use crate::auth::Authenticated;
-use crate::error::{DecodeError, DisconnectReason, Error, PeerMisbehaved};
+use crate::error::{DisconnectReason, Error, PeerMisbehaved};
 use crate::limits::{MAX_EXT_INFO_FROM_CLIENT, MAX_EXT_INFO_FROM_SERVER};
 use crate::mux::Mux;
 use crate::role::Role;
@@ -22,7 +22,7 @@ use crate::transport::kex::{KexAsk, Negotiated};
 use crate::transport::{KexProgress, Packet};
 use crate::wire::extension::{ExtInfo, Ping, Pong};
 use crate::wire::transport::{Debug, Unimplemented};
-use crate::wire::{Message, Reader, number};
+use crate::wire::{Reader, decode, number};
 
 /// Unread channel data above which further data is copied rather than kept as slices of input:
 /// the application is not keeping up, so the copy costs nothing that matters.
@@ -288,11 +288,4 @@ impl<S: Side> Core<S> {
             self.timers.set(Timer::KeepAlive, self.now + after);
         }
     }
-}
-
-fn decode<'a, M: Message<'a>>(payload: &'a [u8]) -> Result<M, Error> {
-    M::from_payload(payload).map_err(|error: DecodeError| Error::InvalidMessage {
-        number: M::NUMBER,
-        error,
-    })
 }

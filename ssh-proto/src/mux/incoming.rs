@@ -19,7 +19,7 @@ use crate::text::PeerText;
 use crate::wire::connection as wire;
 use crate::wire::connection::ChannelOpenKind;
 use crate::wire::outbox::Outbox;
-use crate::wire::{Message, number};
+use crate::wire::{decode, number};
 
 impl Mux {
     /// Takes one payload of the numbers 80 to 100. With `retain_copy`, data is copied out of it
@@ -374,13 +374,6 @@ impl Mux {
         self.unanswered
             .saturating_add(self.globals.theirs.unanswered())
     }
-}
-
-fn decode<'a, M: Message<'a>>(payload: &'a [u8]) -> Result<M, Error> {
-    M::from_payload(payload).map_err(|error| Error::InvalidMessage {
-        number: M::NUMBER,
-        error,
-    })
 }
 
 /// A channel on which the peer may send.

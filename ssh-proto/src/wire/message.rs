@@ -3,7 +3,7 @@
 use bytes::{BufMut, BytesMut};
 
 use super::types::{Mpint, NameList, Reader, put_mpint, put_string};
-use crate::error::DecodeError;
+use crate::error::{DecodeError, Error};
 
 /// A value that can stand in a message.
 pub trait Field<'a>: Sized {
@@ -42,6 +42,14 @@ pub trait Message<'a>: Field<'a> {
         out.put_u8(Self::NUMBER);
         self.encode(out);
     }
+}
+
+/// Decodes a payload of the peer; the error is the one that ends the connection.
+pub(crate) fn decode<'a, M: Message<'a>>(payload: &'a [u8]) -> Result<M, Error> {
+    M::from_payload(payload).map_err(|error| Error::InvalidMessage {
+        number: M::NUMBER,
+        error,
+    })
 }
 
 impl<'a> Field<'a> for bool {

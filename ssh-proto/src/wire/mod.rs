@@ -14,5 +14,6 @@ pub(crate) mod outbox;
 pub mod transport;
 mod types;
 
+pub(crate) use self::message::decode;
 pub use self::message::{Field, Message, Rest};
 pub use self::types::{Mpint, NameList, Reader, put_mpint, put_string};

@@ -20,10 +20,10 @@ use super::send::SealingEpoch;
 use crate::crypto::{
     HashOutput, KexExchange, KexShape, PublicKey, SecureRandom, SharedSecret, Signature,
 };
-use crate::error::{ApiMisuse, CryptoError, DecodeError, Error, PeerIncompatible, PeerMisbehaved};
+use crate::error::{ApiMisuse, CryptoError, Error, PeerIncompatible, PeerMisbehaved};
 use crate::role::Role;
 use crate::wire::kex::{KexEcdhInit, KexEcdhReply, KexInit, NewKeys};
-use crate::wire::{Message, number};
+use crate::wire::{Message, decode, number};
 
 /// What may arrive next, as far as key exchange decides it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -524,13 +524,6 @@ fn encode<'a>(message: &impl Message<'a>) -> Bytes {
     let mut payload = BytesMut::new();
     message.to_payload(&mut payload);
     payload.freeze()
-}
-
-fn decode<'a, M: Message<'a>>(payload: &'a [u8]) -> Result<M, Error> {
-    M::from_payload(payload).map_err(|error: DecodeError| Error::InvalidMessage {
-        number: M::NUMBER,
-        error,
-    })
 }
 
 /// The peer's public value was bad, or something failed on our side.
