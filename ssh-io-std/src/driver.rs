@@ -1,5 +1,8 @@
 //! The driver: one connection on one transport, moved on as far as both let it.
 
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::time::Duration;
 
@@ -59,7 +62,7 @@ pub struct Driver<C, T> {
     clock: Clock,
     input: Input,
     output: Output,
-    /// Something was handed to the connection since it last had no event.
+    /// Something happened to the connection since it last had no event.
     fed: bool,
     /// Since the connection is ending: when it is given up.
     deadline: Option<Instant>,
@@ -99,7 +102,7 @@ impl<C: Connection, T: Transport> Driver<C, T> {
     /// Puts a connection on a transport. `clock` is the one whose `now` the connection was made
     /// with. Nothing is sent yet.
     ///
-    /// A socket should be non-blocking and have `TCP_NODELAY` set.
+    /// A socket should be non-blocking and have `TCP_NODELAY` set: [`Wait::prepare`] does it.
     pub fn new(connection: C, transport: T, clock: Clock) -> Self {
         Self {
             connection,
@@ -139,6 +142,7 @@ impl<C: Connection, T: Transport> Driver<C, T> {
         self.handle_timers(now);
         self.transmit();
         self.receive(now);
+        self.release(now);
         self.end(now);
     }
 
@@ -152,6 +156,8 @@ impl<C: Connection, T: Transport> Driver<C, T> {
                 if self.connection.poll_transmit(now, pending).is_none() {
                     break;
                 }
+                // What leaves makes room, which may be an event.
+                self.fed = true;
                 if self.output.state != OutputState::Open {
                     self.output.pending.clear();
                 }
@@ -226,6 +232,10 @@ impl<C: Connection, T: Transport> Driver<C, T> {
         self.error.as_ref()
     }
 
+    pub(crate) fn take_error(&mut self) -> Option<io::Error> {
+        self.error.take()
+    }
+
     /// The connection.
     pub fn connection(&self) -> &C {
         &self.connection
@@ -256,7 +266,11 @@ impl<C: Connection, T: Transport> Driver<C, T> {
             self.connection.handle_timeout(now);
             self.fed = true;
         }
-        if self.input.quiet_at.is_some_and(|at| at <= now) {
+    }
+
+    /// Gives memory back if nothing has arrived for a while.
+    fn release(&mut self, now: Instant) {
+        if self.input.quiet_at.is_none_or(|at| at <= now) {
             self.input.quiet_at = None;
             self.input.room = MIN_ROOM;
             self.input.arena = BytesMut::new();
@@ -368,8 +382,10 @@ impl<C: Connection, T: Wait> Driver<C, T> {
                 return Ok(None);
             }
             self.transmit();
-            self.wait(None)?;
-            self.drive();
+            if !self.fed {
+                self.wait(None)?;
+                self.drive();
+            }
         }
     }
 }

@@ -51,7 +51,8 @@ pub trait Transport {
 
 /// A transport on which a blocking caller can wait.
 pub trait Wait: Transport {
-    /// Prepares the transport for waiting: a socket is made non-blocking.
+    /// Prepares the transport for waiting: a socket is made non-blocking, and one of TCP sends at
+    /// once (`TCP_NODELAY`). To be called before the first byte.
     ///
     /// # Errors
     /// What failed.
@@ -203,7 +204,7 @@ fn pause(starved: bool, interest: Interest, timeout: Option<Duration>) {
 }
 
 macro_rules! socket_transport {
-    ($socket:ty) => {
+    ($socket:ty $(, $setup:ident)*) => {
         impl Transport for $socket {
             fn recv(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
                 self.read(buffer)
@@ -220,6 +221,7 @@ macro_rules! socket_transport {
 
         impl Wait for $socket {
             fn prepare(&mut self) -> io::Result<()> {
+                $(self.$setup(true)?;)*
                 self.set_nonblocking(true)
             }
 
@@ -230,7 +232,8 @@ macro_rules! socket_transport {
     };
 }
 
-socket_transport!(TcpStream);
+// Each flight is one write and waits for an answer: nothing is gained by holding it back.
+socket_transport!(TcpStream, set_nodelay);
 #[cfg(unix)]
 socket_transport!(UnixStream);
 

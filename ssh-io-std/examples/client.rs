@@ -1,0 +1,190 @@
+//! A client with the command line of OpenSSH's `ssh`: it stands in for it in `sftp -S`, `GIT_SSH_COMMAND` and `rsync -e`.
+//!
+//! `client [-p port] [-l user] [-i key] [-o Option=value] [user@]host [command]`
+
+#[path = "client/known_hosts.rs"]
+mod known_hosts;
+#[path = "client/log.rs"]
+mod log;
+#[path = "client/login.rs"]
+mod login;
+#[path = "client/options.rs"]
+mod options;
+#[path = "client/pattern.rs"]
+mod pattern;
+#[path = "client/relay.rs"]
+mod relay;
+#[path = "client/terminal.rs"]
+mod terminal;
+
+use std::env;
+use std::error::Error;
+use std::io::{self, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use ssh_io_std::Client;
+use ssh_proto::crypto::{CryptoProvider, rustcrypto};
+use ssh_proto::{ClientConfig, Limits};
+
+use self::known_hosts::KnownHosts;
+use self::login::{Judge, Login};
+use self::options::{Options, Task};
+use self::relay::Relay;
+
+fn main() -> ExitCode {
+    let status = match Options::parse(env::args().skip(1)) {
+        Ok(Task::Query(what)) => query(&what).map(|()| 0),
+        Ok(Task::Connect(options)) => connect(&options),
+        Err(error) => Err(error.into()),
+    };
+    ExitCode::from(status.unwrap_or_else(|error| {
+        log::error(error.to_string());
+        255
+    }))
+}
+
+fn connect(options: &Options) -> Result<u8, Box<dyn Error>> {
+    log::init(options.verbosity, options.log_file.as_deref())?;
+    for keyword in &options.ignored {
+        log::debug(format!("{keyword} has no effect in this client"));
+    }
+    let provider = rustcrypto::provider();
+    let known_as = options.known_as()?;
+    let known = KnownHosts::read(&options.known_hosts(), &known_as);
+    let config = config(options, &provider, &known)?;
+    let judge = Judge {
+        provider,
+        known,
+        host: known_as,
+        new_hosts: options.new_hosts(),
+        strictness: options.strictness()?.to_owned(),
+        batch_mode: options.batch_mode()?,
+        trusted: Arc::new(AtomicBool::new(true)),
+    };
+    let user = options.user()?;
+    let mut login = Login::new(options, &judge)?;
+
+    let socket = dial(options)?;
+    let mut client = Client::over(socket, &user, &config, judge)?;
+    client
+        .authenticate_with(|turn| login.choose(turn))
+        .map_err(|error| match error {
+            ssh_io_std::ClientError::NotAuthenticated { methods } => {
+                format!(
+                    "{user}@{}: Permission denied ({}).",
+                    options.host,
+                    methods.join(",")
+                )
+            }
+            error => error.to_string(),
+        })?;
+    Relay::new(client.into_driver(), options).run()
+}
+
+fn dial(options: &Options) -> Result<TcpStream, Box<dyn Error>> {
+    let (host, port) = (options.hostname(), options.port()?);
+    let failed = |error| format!("ssh: connect to host {host} port {port}: {error}");
+    let addresses = (&*host, port)
+        .to_socket_addrs()
+        .map_err(|error| format!("ssh: Could not resolve hostname {host}: {error}"))?
+        .filter(|address| match options.family {
+            Some(4) => address.is_ipv4(),
+            Some(6) => address.is_ipv6(),
+            _ => true,
+        });
+    let mut last = failed("no address".into());
+    for address in addresses {
+        log::debug(format!(
+            "Connecting to {host} [{}] port {port}.",
+            address.ip()
+        ));
+        let connected = match options.connect_timeout()? {
+            Some(timeout) if !timeout.is_zero() => TcpStream::connect_timeout(&address, timeout),
+            _ => TcpStream::connect(address),
+        };
+        match connected {
+            Ok(socket) => return Ok(socket),
+            Err(error) => last = failed(error.to_string()),
+        }
+    }
+    Err(last.into())
+}
+
+fn config(
+    options: &Options,
+    provider: &CryptoProvider,
+    known: &KnownHosts,
+) -> Result<Arc<ClientConfig>, Box<dyn Error>> {
+    let mut limits = Limits::default();
+    // People are asked, and may take their time.
+    (limits.login_grace, limits.decision_timeout) = (None, None);
+    (limits.keepalive_interval, limits.keepalive_max) = options.server_alive()?;
+    let (bytes, age) = options.rekey_limit()?;
+    limits.rekey_bytes = bytes.unwrap_or(limits.rekey_bytes);
+    limits.rekey_age = age.or(limits.rekey_age);
+
+    let names = Names::of(provider);
+    let mut config = ClientConfig::builder(provider.clone()).limits(limits);
+    if let Some(list) = options.list("kexalgorithms") {
+        config = config.kex(pattern::algorithms(list, &names.kex));
+    }
+    if let Some(list) = options.list("ciphers") {
+        config = config.ciphers(pattern::algorithms(list, &names.ciphers));
+    }
+    if let Some(list) = options.list("macs") {
+        config = config.macs(pattern::algorithms(list, &names.macs));
+    }
+    if let Some(list) = options.list("pubkeyacceptedalgorithms") {
+        config = config.public_key_algorithms(pattern::algorithms(list, &names.keys));
+    }
+    match options.list("hostkeyalgorithms") {
+        Some(list) => config = config.host_key_algorithms(pattern::algorithms(list, &names.keys)),
+        None => {
+            // First those of which a key is known, lest the host shows another.
+            let of_known = |name: &&str| {
+                provider.signature(name).is_some_and(|algorithm| {
+                    known.key_types().any(|known| known == algorithm.key_type())
+                })
+            };
+            let (first, rest): (Vec<_>, Vec<_>) = names.keys.iter().copied().partition(of_known);
+            config = config.host_key_algorithms(first.into_iter().chain(rest));
+        }
+    }
+    Ok(config.build()?)
+}
+
+/// What the provider has, by name.
+struct Names {
+    kex: Vec<&'static str>,
+    ciphers: Vec<&'static str>,
+    macs: Vec<&'static str>,
+    keys: Vec<&'static str>,
+}
+
+impl Names {
+    fn of(provider: &CryptoProvider) -> Self {
+        Self {
+            kex: provider.kex.iter().map(|a| a.name()).collect(),
+            ciphers: provider.ciphers.iter().map(|a| a.name()).collect(),
+            macs: provider.macs.iter().map(|a| a.name()).collect(),
+            keys: provider.signatures.iter().map(|a| a.name()).collect(),
+        }
+    }
+}
+
+/// `-Q`: what there is.
+fn query(what: &str) -> Result<(), Box<dyn Error>> {
+    let names = Names::of(&rustcrypto::provider());
+    let list = match what.to_ascii_lowercase().as_str() {
+        "kex" | "kexalgorithms" => names.kex,
+        "cipher" | "ciphers" => names.ciphers,
+        "mac" | "macs" => names.macs,
+        "key" | "hostkeyalgorithms" | "pubkeyacceptedalgorithms" => names.keys,
+        _ => return Err(format!("Unsupported query \"{what}\"").into()),
+    };
+    io::stdout().write_all(format!("{}\n", list.join("\n")).as_bytes())?;
+    Ok(())
+}

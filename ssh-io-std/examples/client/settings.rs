@@ -1,0 +1,263 @@
+//! The options by what they mean: the values of keywords, checked, with their defaults.
+
+use std::path::PathBuf;
+use std::time::Duration;
+use std::{env, fs};
+
+use super::{Options, Result};
+use crate::pattern;
+
+impl Options {
+    /// Whether a keyword of `yes` or `no` says yes.
+    fn says(&self, keyword: &str, default: bool) -> Result<bool> {
+        match self.value(keyword).map(str::to_ascii_lowercase).as_deref() {
+            None => Ok(default),
+            Some("yes" | "true") => Ok(true),
+            Some("no" | "false") => Ok(false),
+            Some(other) => Err(format!("bad yes/no argument \"{other}\" of {keyword}")),
+        }
+    }
+
+    pub(crate) fn user(&self) -> Result<String> {
+        let named = self.value("user").map(str::to_owned);
+        named
+            .or_else(account)
+            .ok_or_else(|| "no user name: use -l".into())
+    }
+
+    /// The host to connect to.
+    pub(crate) fn hostname(&self) -> String {
+        match self.value("hostname") {
+            Some(name) => name.replace("%h", &self.host),
+            None => self.host.clone(),
+        }
+    }
+
+    pub(crate) fn port(&self) -> Result<u16> {
+        match self.value("port") {
+            Some(text) => match number("port", text)? {
+                0 => Err("bad port \"0\"".into()),
+                port => Ok(port),
+            },
+            None => Ok(22),
+        }
+    }
+
+    /// The name under which the host's key is known.
+    pub(crate) fn known_as(&self) -> Result<String> {
+        if let Some(alias) = self.value("hostkeyalias") {
+            return Ok(alias.to_ascii_lowercase());
+        }
+        let host = self.hostname().to_ascii_lowercase();
+        Ok(match self.port()? {
+            22 => host,
+            port => format!("[{host}]:{port}"),
+        })
+    }
+
+    /// Files of known hosts: the user's, then the system's.
+    pub(crate) fn known_hosts(&self) -> Vec<PathBuf> {
+        let user = self
+            .value("userknownhostsfile")
+            .unwrap_or("~/.ssh/known_hosts ~/.ssh/known_hosts2");
+        let system = self
+            .value("globalknownhostsfile")
+            .unwrap_or("/etc/ssh/ssh_known_hosts");
+        let files = user
+            .split_ascii_whitespace()
+            .chain(system.split_ascii_whitespace());
+        files
+            .filter(|file| *file != "none")
+            .map(|file| self.path(file))
+            .collect()
+    }
+
+    /// The file that new host keys are added to.
+    pub(crate) fn new_hosts(&self) -> Option<PathBuf> {
+        let files = self
+            .value("userknownhostsfile")
+            .unwrap_or("~/.ssh/known_hosts");
+        let first = files.split_ascii_whitespace().next()?;
+        (first != "none").then(|| self.path(first))
+    }
+
+    /// `StrictHostKeyChecking`: yes, accept-new, no or ask.
+    pub(crate) fn strictness(&self) -> Result<&str> {
+        match self.value("stricthostkeychecking") {
+            None => Ok("ask"),
+            Some(value @ ("yes" | "accept-new" | "no" | "ask")) => Ok(value),
+            Some("off") => Ok("no"),
+            Some(other) => Err(format!("bad StrictHostKeyChecking \"{other}\"")),
+        }
+    }
+
+    /// Private keys to try, and whether they were asked for.
+    pub(crate) fn identities(&self) -> (Vec<PathBuf>, bool) {
+        let named: Vec<_> = self
+            .several("identityfile")
+            .map(|file| self.path(file))
+            .collect();
+        if !named.is_empty() {
+            return (named, true);
+        }
+        let defaults = ["~/.ssh/id_ecdsa", "~/.ssh/id_ed25519"];
+        (
+            defaults.into_iter().map(|file| self.path(file)).collect(),
+            false,
+        )
+    }
+
+    pub(crate) fn list(&self, keyword: &str) -> Option<&str> {
+        self.value(keyword)
+    }
+
+    pub(crate) fn batch_mode(&self) -> Result<bool> {
+        self.says("batchmode", false)
+    }
+
+    pub(crate) fn password_prompts(&self) -> Result<u32> {
+        self.value("numberofpasswordprompts")
+            .map_or(Ok(3), |text| number("NumberOfPasswordPrompts", text))
+    }
+
+    /// The methods to try, in order.
+    pub(crate) fn methods(&self) -> Result<Vec<String>> {
+        let preferred = self
+            .value("preferredauthentications")
+            .unwrap_or("publickey,password");
+        let (keys, passwords) = (
+            self.says("pubkeyauthentication", true)?,
+            self.says("passwordauthentication", true)?,
+        );
+        let wanted = |method: &&str| match *method {
+            "publickey" => keys,
+            "password" => passwords,
+            _ => false,
+        };
+        Ok(preferred
+            .split(',')
+            .filter(wanted)
+            .map(str::to_owned)
+            .collect())
+    }
+
+    pub(crate) fn connect_timeout(&self) -> Result<Option<Duration>> {
+        self.value("connecttimeout")
+            .filter(|text| *text != "none")
+            .map(|text| time("ConnectTimeout", text))
+            .transpose()
+    }
+
+    pub(crate) fn server_alive(&self) -> Result<(Option<Duration>, u32)> {
+        let interval = self
+            .value("serveraliveinterval")
+            .map(|text| time("ServerAliveInterval", text))
+            .transpose()?;
+        let most = self
+            .value("serveralivecountmax")
+            .map_or(Ok(3), |text| number("ServerAliveCountMax", text))?;
+        Ok((interval.filter(|interval| !interval.is_zero()), most))
+    }
+
+    /// Bytes and age at which keys are replaced, where they are not the defaults.
+    pub(crate) fn rekey_limit(&self) -> Result<(Option<u64>, Option<Duration>)> {
+        let Some(text) = self.value("rekeylimit") else {
+            return Ok((None, None));
+        };
+        let mut words = text.split_ascii_whitespace();
+        let bytes = match words.next() {
+            None | Some("default" | "none") => None,
+            Some(text) => {
+                let (digits, factor) = match text.as_bytes() {
+                    [.., b'K' | b'k'] => (&text[..text.len() - 1], 1 << 10),
+                    [.., b'M' | b'm'] => (&text[..text.len() - 1], 1 << 20),
+                    [.., b'G' | b'g'] => (&text[..text.len() - 1], 1 << 30),
+                    _ => (text, 1),
+                };
+                let bytes = number::<u64>("RekeyLimit", digits)?;
+                Some(bytes.checked_mul(factor).ok_or("RekeyLimit is too large")?)
+            }
+        };
+        let age = words
+            .next()
+            .filter(|text| *text != "none")
+            .map(|text| time("RekeyLimit", text))
+            .transpose()?;
+        Ok((bytes.filter(|bytes| *bytes > 0), age))
+    }
+
+    /// Variables for the command: those of ours that match `SendEnv`, and those of `SetEnv`.
+    pub(crate) fn environment(&self) -> Vec<(String, String)> {
+        let patterns: Vec<_> = self
+            .several("sendenv")
+            .flat_map(str::split_ascii_whitespace)
+            .collect();
+        let ours = env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        let mut variables: Vec<_> = ours
+            .filter(|(name, _)| pattern::list_matches(patterns.iter().copied(), name))
+            .collect();
+        for pair in self.several("setenv").flat_map(str::split_ascii_whitespace) {
+            if let Some((name, value)) = pair.split_once('=') {
+                variables.push((name.to_owned(), value.trim_matches('"').to_owned()));
+            }
+        }
+        variables
+    }
+
+    /// 0 as needed, -1 never, 1 if there is a terminal, 2 in any case.
+    pub(crate) fn request_tty(&self) -> i8 {
+        match (self.tty, self.value("requesttty")) {
+            (0, Some("yes")) => 1,
+            (0, Some("force")) => 2,
+            (0, Some("no")) => -1,
+            (tty, _) => tty,
+        }
+    }
+}
+
+/// The name of the account that runs this.
+fn account() -> Option<String> {
+    let uid = rustix::process::getuid().as_raw().to_string();
+    let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let ours = accounts
+        .lines()
+        .find(|line| line.split(':').nth(2) == Some(&uid));
+    let name = ours.and_then(|line| line.split(':').next());
+    name.map(str::to_owned).or_else(|| env::var("USER").ok())
+}
+
+pub(super) fn number<N: std::str::FromStr>(what: &str, text: &str) -> Result<N> {
+    text.parse()
+        .map_err(|_| format!("bad number \"{text}\" of {what}"))
+}
+
+/// Seconds, or OpenSSH's `1h30m`.
+fn time(what: &str, text: &str) -> Result<Duration> {
+    let bad = || format!("bad time \"{text}\" of {what}");
+    let (mut total, mut digits) = (0u64, String::new());
+    for letter in text.chars().chain(std::iter::once('s')) {
+        let unit = match letter.to_ascii_lowercase() {
+            '0'..='9' => {
+                digits.push(letter);
+                continue;
+            }
+            's' => 1,
+            'm' => 60,
+            'h' => 3600,
+            'd' => 86_400,
+            'w' => 604_800,
+            _ => return Err(bad()),
+        };
+        if !digits.is_empty() {
+            let count: u64 = digits.parse().map_err(|_| bad())?;
+            total = count
+                .checked_mul(unit)
+                .and_then(|part| total.checked_add(part))
+                .ok_or_else(bad)?;
+            digits.clear();
+        }
+    }
+    Ok(Duration::from_secs(total))
+}

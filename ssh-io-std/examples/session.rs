@@ -1,0 +1,156 @@
+//! A whole session over a real socket: a server and a client in one process, and then the server alone for your own `ssh`.
+//!
+//! `session [--once]`
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::io;
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::{env, thread};
+
+use ssh_io_std::{Client, ClientHandler, Clock, Driver, Exit, OsRandom, Wait};
+use ssh_proto::crypto::{Fingerprint, rustcrypto};
+use ssh_proto::{
+    AuthMethod, ChannelId, ChannelRequest, ClientConfig, Connection, DataStream, Event,
+    HostKeyCheck, Negotiated, ServerConfig, ServerConnection, ServerEvent,
+};
+
+const USER: &str = "ferris";
+const PASSWORD: &str = "crab";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let provider = rustcrypto::provider();
+    let host_key = provider.keys.generate("ssh-ed25519", &mut OsRandom)?;
+    let host_key = provider.signing_key(&host_key)?;
+    let fingerprint = host_key.public_key().fingerprint(provider.sha256);
+    let config = ServerConfig::builder(provider.clone())
+        .signing_host_key(host_key)
+        .build()?;
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    thread::spawn(move || listen(&listener, &config));
+
+    let config = ClientConfig::builder(provider).build()?;
+    let mut client = Client::connect(address, USER, &config, Judge(fingerprint))?;
+    let proof = client.authenticate_password(PASSWORD)?;
+    println!("authenticated   {} by {}", proof.user(), proof.method());
+    let output = client.exec("greet")?.output(1 << 20)?;
+    print!(
+        "output          {}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+    match output.exit {
+        Exit::Status(status) => println!("exit status     {status}"),
+        other => println!("exit            {other:?}"),
+    }
+    client.disconnect()?;
+
+    if env::args().any(|argument| argument == "--once") {
+        return Ok(());
+    }
+    let port = address.port();
+    println!("\nThe server is still there, until you press Enter:");
+    println!("    ssh -p {port} {USER}@127.0.0.1      # password: {PASSWORD}");
+    println!("    {fingerprint} is its host key.");
+    println!("\nFor a server with a shell, run and log in:");
+    println!(
+        "    cargo run -p ssh-io-std --example server -- --listen 127.0.0.1:2222 --user {USER} --password {PASSWORD} --exec --pty"
+    );
+    println!("    ssh -p 2222 {USER}@127.0.0.1");
+    io::stdin().read_line(&mut String::new())?;
+    Ok(())
+}
+
+/// Knows the host key, and shows what is negotiated.
+struct Judge(Fingerprint);
+
+impl ClientHandler for Judge {
+    fn host_key(&mut self, check: &HostKeyCheck) -> bool {
+        check.key().fingerprint(rustcrypto::provider().sha256) == self.0
+    }
+
+    fn event(&mut self, event: &Event) {
+        match event {
+            Event::Identified(identification) => println!("server          {identification}"),
+            Event::KeysChanged(Negotiated {
+                kex,
+                host_key_algorithm,
+                client_to_server,
+                strict_kex,
+                post_quantum,
+                ..
+            }) => {
+                println!(
+                    "key exchange    {kex} (post-quantum: {post_quantum}, strict: {strict_kex})"
+                );
+                println!("host key        {host_key_algorithm} {}", self.0);
+                println!("cipher          {}", client_to_server.cipher);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn listen(listener: &TcpListener, config: &Arc<ServerConfig>) {
+    for socket in listener.incoming().flatten() {
+        let config = Arc::clone(config);
+        thread::spawn(move || {
+            if let Err(error) = serve(socket, &config) {
+                eprintln!("a connection failed: {error}");
+            }
+        });
+    }
+}
+
+/// A server that greets whoever logs in, and says what was asked of it.
+fn serve(mut socket: TcpStream, config: &ServerConfig) -> Result<(), Box<dyn Error>> {
+    socket.prepare()?;
+    let clock = Clock::new();
+    let connection = ServerConnection::new(config, Box::new(OsRandom), clock.now())?;
+    let mut driver = Driver::new(connection, socket, clock);
+    let mut line_ends: HashMap<ChannelId, &str> = HashMap::new();
+    while let Some(event) = driver.next_event()? {
+        let connection = driver.connection_mut();
+        match event {
+            ServerEvent::Auth(request) => {
+                let right = match request.method() {
+                    AuthMethod::Password(password) => password.matches(PASSWORD.as_bytes()),
+                    _ => false,
+                };
+                match right && request.user() == USER {
+                    true => connection.accept_auth(request)?,
+                    false => connection.reject_auth(request, None)?,
+                }
+            }
+            ServerEvent::Shared(Event::ChannelOpen(open)) => {
+                let channel = connection.accept_channel(open)?;
+                line_ends.insert(channel, "\n");
+            }
+            ServerEvent::Shared(Event::Request(request)) => {
+                let channel = request.channel();
+                let what = match request.request() {
+                    ChannelRequest::Pty(_) => {
+                        line_ends.insert(channel, "\r\n");
+                        connection.accept_request(request)?;
+                        continue;
+                    }
+                    ChannelRequest::Exec(command) => command.escape_ascii().to_string(),
+                    ChannelRequest::Shell => "a shell".to_owned(),
+                    // Dropping the question refuses it.
+                    _ => continue,
+                };
+                connection.accept_request(request)?;
+                let end = line_ends.remove(&channel).unwrap_or("\n");
+                let greeting =
+                    format!("Hello {USER}, you asked for {what}. All I can do is greet.{end}");
+                connection.write(channel, DataStream::Data, greeting.as_bytes())?;
+                connection.request(channel, &ChannelRequest::ExitStatus(7), false)?;
+                connection.finish(channel)?;
+                connection.close_channel(channel)?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

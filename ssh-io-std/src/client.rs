@@ -1,0 +1,386 @@
+//! The blocking client: connects, authenticates, and opens one session at a time.
+
+use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+
+use ssh_proto::crypto::{PublicKey, SigningKey};
+use ssh_proto::error::{ApiMisuse, DisconnectReason};
+use ssh_proto::{
+    AuthTurn, Authenticated, Banner, ChannelError, ChannelRequest, ClientConfig, ClientConnection,
+    ClientEvent, Connection, Disconnected, Event, HostKeyCheck, Password,
+};
+
+use crate::clock::Clock;
+use crate::driver::Driver;
+use crate::error::ClientError;
+use crate::random::OsRandom;
+use crate::session::Session;
+use crate::transport::Wait;
+
+/// Whom the client asks, and tells. A closure that judges the host key is one.
+pub trait ClientHandler {
+    /// Whether the host key is that of the intended server. There is no default: a client that
+    /// accepts any key talks to anybody. Asked again should the key change later.
+    fn host_key(&mut self, check: &HostKeyCheck) -> bool;
+
+    /// Takes text that the server wants shown before authentication; by default it is not.
+    fn banner(&mut self, banner: &Banner) {
+        let _ = banner;
+    }
+
+    /// Sees every event that both roles share, before the client acts on it.
+    fn event(&mut self, event: &Event) {
+        let _ = event;
+    }
+}
+
+impl<F: FnMut(&HostKeyCheck) -> bool> ClientHandler for F {
+    fn host_key(&mut self, check: &HostKeyCheck) -> bool {
+        self(check)
+    }
+}
+
+/// One attempt to authenticate.
+#[non_exhaustive]
+#[derive(Debug)]
+pub enum Credential {
+    /// Nothing: it mostly fails, and tells which methods there are (RFC 4252 section 5.2).
+    None,
+    /// A password.
+    Password(Password),
+    /// A new password for one that has expired.
+    PasswordChange {
+        /// The one that has expired.
+        old: Password,
+        /// The new one.
+        new: Password,
+    },
+    /// A private key.
+    Key(Arc<dyn SigningKey>),
+    /// Whether the server would take this key: worth asking before a passphrase is asked for.
+    Query(PublicKey),
+}
+
+impl Credential {
+    const fn method(&self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::Password(_) | Self::PasswordChange { .. } => Some("password"),
+            Self::Key(_) | Self::Query(_) => Some("publickey"),
+        }
+    }
+}
+
+/// A client whose calls block.
+///
+/// On a `TcpStream` or `UnixStream`, which it makes non-blocking, both directions go on while it
+/// waits for either. Between calls nothing goes on.
+///
+/// ```no_run
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use ssh_io_std::Client;
+/// use ssh_proto::crypto::rustcrypto;
+/// use ssh_proto::{ClientConfig, HostKeyCheck};
+///
+/// let provider = rustcrypto::provider();
+/// let known = "SHA256:v+h+H2vmDxViCsTwyvERIzMrmRFqks61feua+v2gIns";
+/// let judge = move |check: &HostKeyCheck| {
+///     check.key().fingerprint(rustcrypto::provider().sha256).to_string() == known
+/// };
+/// let config = ClientConfig::builder(provider).build()?;
+/// let mut client = Client::connect("example.org:22", "ferris", &config, judge)?;
+/// client.authenticate_password("crab")?;
+/// let output = client.exec("uptime")?.output(1 << 20)?;
+/// println!("{}", String::from_utf8_lossy(&output.stdout));
+/// client.disconnect()?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Client<T> {
+    pub(crate) driver: Driver<ClientConnection, T>,
+    handler: Box<dyn ClientHandler + Send>,
+    turn: Option<AuthTurn>,
+    authenticated: bool,
+    over: Option<Disconnected>,
+}
+
+impl<T: std::fmt::Debug> std::fmt::Debug for Client<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client")
+            .field("driver", &self.driver)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Client<TcpStream> {
+    /// Connects to a server and exchanges keys with it. Of several addresses, the first that
+    /// answers is taken.
+    ///
+    /// # Errors
+    /// What failed; `Disconnected` with `HostKeyRejected` if the handler does not accept the key.
+    pub fn connect(
+        address: impl ToSocketAddrs,
+        user: &str,
+        config: &ClientConfig,
+        handler: impl ClientHandler + Send + 'static,
+    ) -> Result<Self, ClientError> {
+        Self::over(TcpStream::connect(address)?, user, config, handler)
+    }
+}
+
+impl<T: Wait> Client<T> {
+    /// Exchanges keys with the server at the other end of a transport.
+    ///
+    /// # Errors
+    /// As for [`Client::connect`].
+    pub fn over(
+        mut transport: T,
+        user: &str,
+        config: &ClientConfig,
+        handler: impl ClientHandler + Send + 'static,
+    ) -> Result<Self, ClientError> {
+        transport.prepare()?;
+        let clock = Clock::new();
+        let connection = ClientConnection::new(config, user, Box::new(OsRandom), clock.now())
+            .map_err(ClientError::NotBegun)?;
+        let mut client = Self {
+            driver: Driver::new(connection, transport, clock),
+            handler: Box::new(handler),
+            turn: None,
+            authenticated: false,
+            over: None,
+        };
+        while client.turn.is_none() {
+            client.step()?;
+        }
+        Ok(client)
+    }
+
+    /// Authenticates with the first of these that the server accepts, or with several if it wants
+    /// more than one. Those whose method the server does not offer, and keys that the provider
+    /// cannot use, are left out.
+    ///
+    /// # Errors
+    /// `NotAuthenticated` when none is left; others can be tried then.
+    pub fn authenticate(
+        &mut self,
+        credentials: impl IntoIterator<Item = Credential>,
+    ) -> Result<&Authenticated, ClientError> {
+        let mut credentials = credentials.into_iter();
+        loop {
+            let next = self.authenticate_with(|turn| {
+                credentials.find(|credential| {
+                    credential
+                        .method()
+                        .is_none_or(|method| turn.can_continue(method))
+                })
+            });
+            match next {
+                Err(ClientError::Unusable(_)) => {}
+                Ok(_) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        self.proof()
+    }
+
+    /// Authenticates with what `choose` says at each turn, knowing how the last attempt ended and
+    /// what the server offers. `None` gives up.
+    ///
+    /// # Errors
+    /// `NotAuthenticated` if it gave up, `Unusable` if an attempt could not be made; in both cases
+    /// it can be called again.
+    pub fn authenticate_with(
+        &mut self,
+        mut choose: impl FnMut(&AuthTurn) -> Option<Credential>,
+    ) -> Result<&Authenticated, ClientError> {
+        while !self.authenticated {
+            let Some(turn) = self.turn.take() else {
+                self.step()?;
+                continue;
+            };
+            let Some(credential) = choose(&turn) else {
+                let methods = turn.methods().unwrap_or_default().to_vec();
+                self.turn = Some(turn);
+                return Err(ClientError::NotAuthenticated { methods });
+            };
+            let connection = self.driver.connection_mut();
+            let tried = match credential {
+                Credential::None => connection.auth_none(turn),
+                Credential::Password(password) => connection.auth_password(turn, &password),
+                Credential::PasswordChange { old, new } => {
+                    connection.auth_password_change(turn, &old, &new)
+                }
+                Credential::Key(key) => connection.auth_publickey(turn, &*key),
+                Credential::Query(key) => connection.query_publickey(turn, &key),
+            };
+            match tried {
+                // The connection ended meanwhile; its event says why.
+                Ok(()) | Err(ApiMisuse::StaleToken | ApiMisuse::Closed) => {}
+                Err(misuse) => return Err(ClientError::Unusable(misuse)),
+            }
+        }
+        self.proof()
+    }
+
+    /// Authenticates with a password.
+    ///
+    /// # Errors
+    /// As for [`Self::authenticate`].
+    pub fn authenticate_password(
+        &mut self,
+        password: impl Into<Vec<u8>>,
+    ) -> Result<&Authenticated, ClientError> {
+        self.authenticate([Credential::Password(Password::new(password))])
+    }
+
+    /// Authenticates with a private key.
+    ///
+    /// # Errors
+    /// As for [`Self::authenticate`].
+    pub fn authenticate_key(
+        &mut self,
+        key: Arc<dyn SigningKey>,
+    ) -> Result<&Authenticated, ClientError> {
+        self.authenticate([Credential::Key(key)])
+    }
+
+    fn proof(&self) -> Result<&Authenticated, ClientError> {
+        let proof = self.driver.connection().authenticated();
+        proof.ok_or(ClientError::Channel(ChannelError::NotOpen))
+    }
+
+    /// Opens a session, to be told what to run in it.
+    ///
+    /// # Errors
+    /// `OpenRefused`; `Channel` before authentication.
+    pub fn session(&mut self) -> Result<Session<'_, T>, ClientError> {
+        Session::open(self)
+    }
+
+    /// Runs a command.
+    ///
+    /// # Errors
+    /// `OpenRefused`, `RequestRefused`; `Channel` before authentication.
+    pub fn exec(&mut self, command: impl AsRef<[u8]>) -> Result<Session<'_, T>, ClientError> {
+        let command = command.as_ref().to_vec().into();
+        self.run(&ChannelRequest::Exec(command))
+    }
+
+    /// Runs the user's shell, without a terminal.
+    ///
+    /// # Errors
+    /// As for [`Self::exec`].
+    pub fn shell(&mut self) -> Result<Session<'_, T>, ClientError> {
+        self.run(&ChannelRequest::Shell)
+    }
+
+    /// Runs a subsystem, such as `sftp`.
+    ///
+    /// # Errors
+    /// As for [`Self::exec`].
+    pub fn subsystem(&mut self, name: &str) -> Result<Session<'_, T>, ClientError> {
+        self.run(&ChannelRequest::Subsystem(name.to_owned().into()))
+    }
+
+    fn run(&mut self, request: &ChannelRequest) -> Result<Session<'_, T>, ClientError> {
+        let mut session = self.session()?;
+        session.request(request)?;
+        Ok(session)
+    }
+
+    /// Says goodbye and closes the connection.
+    ///
+    /// # Errors
+    /// What the transport fails with.
+    pub fn disconnect(mut self) -> Result<(), ClientError> {
+        let now = self.driver.now();
+        let connection = self.driver.connection_mut();
+        connection.disconnect(now, DisconnectReason::BY_APPLICATION, "");
+        while self.driver.next_event()?.is_some() {}
+        Ok(())
+    }
+
+    /// The driver, to go on without blocking, or with several channels at a time. Questions about
+    /// the host key come to the caller from then on.
+    pub fn into_driver(self) -> Driver<ClientConnection, T> {
+        self.driver
+    }
+
+    /// The driver, to look at the connection.
+    pub fn driver(&self) -> &Driver<ClientConnection, T> {
+        &self.driver
+    }
+
+    /// Waits for the next event and acts on it, unless it is one for the session.
+    pub(crate) fn step(&mut self) -> Result<Option<Event>, ClientError> {
+        match self.driver.next_event()? {
+            Some(event) => Ok(self.handle(event)),
+            None => Err(self.ended()),
+        }
+    }
+
+    /// Sends what may be sent, for as long as it takes.
+    pub(crate) fn flush(&mut self, mut on_event: impl FnMut(Event)) -> Result<(), ClientError> {
+        loop {
+            while let Some(event) = self.driver.poll_event() {
+                self.handle(event).map(&mut on_event);
+            }
+            self.driver.transmit();
+            if self.driver.is_finished() {
+                return Err(self.ended());
+            }
+            if !self.driver.interest().write {
+                return Ok(());
+            }
+            self.driver.wait(None)?;
+            self.driver.drive();
+        }
+    }
+
+    /// Why a call on a channel failed: because the connection is over, if it is.
+    pub(crate) fn explain(&mut self, error: ChannelError) -> ClientError {
+        if !self.driver.connection().is_ending() {
+            return ClientError::Channel(error);
+        }
+        while let Some(event) = self.driver.poll_event() {
+            self.handle(event);
+        }
+        self.ended()
+    }
+
+    fn ended(&mut self) -> ClientError {
+        let cause = self.over.clone().unwrap_or(Disconnected::ByApplication);
+        match self.driver.take_error() {
+            Some(error) if cause == Disconnected::Eof => ClientError::Io(error),
+            _ => ClientError::Disconnected(cause),
+        }
+    }
+
+    fn handle(&mut self, event: ClientEvent) -> Option<Event> {
+        match event {
+            ClientEvent::HostKey(check) => {
+                let connection = self.driver.connection_mut();
+                // A token that lapsed meanwhile needs no answer.
+                let _ = match self.handler.host_key(&check) {
+                    true => connection.accept_host_key(check),
+                    false => connection.reject_host_key(check),
+                };
+            }
+            ClientEvent::Auth(turn) => self.turn = Some(turn),
+            ClientEvent::Banner(banner) => self.handler.banner(&banner),
+            ClientEvent::Shared(event) => {
+                self.handler.event(&event);
+                match event {
+                    Event::Authenticated(_) => self.authenticated = true,
+                    Event::Disconnected(cause) => self.over = Some(cause),
+                    // Requests of the server are refused: their tokens end with the event.
+                    event => return Some(event),
+                }
+            }
+            // Events of a later version ask nothing of an earlier client.
+            _ => {}
+        }
+        None
+    }
+}

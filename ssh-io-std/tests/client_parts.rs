@@ -1,0 +1,10 @@
+//! Runs the unit tests of the example client's parts: an example that is itself tested would not be built for `client_example`.
+#![cfg(unix)]
+#![allow(dead_code)]
+
+#[path = "../examples/client/known_hosts.rs"]
+mod known_hosts;
+#[path = "../examples/client/options.rs"]
+mod options;
+#[path = "../examples/client/pattern.rs"]
+mod pattern;
