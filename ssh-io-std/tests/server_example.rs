@@ -39,6 +39,8 @@ impl Server {
             .args(["--listen", "127.0.0.1:0"])
             .args(args)
             .env("SECRET_OF_THE_SERVER", "1")
+            // Where no start-up file of a shell can interfere.
+            .env("HOME", "/")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

@@ -319,16 +319,22 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use rustix::event::{PollFd, PollFlags, poll};
+    use rustix::process::{Gid, Uid};
 
     use super::*;
+    use crate::account::Identity;
 
     fn start(line: &str, pty: Option<Pty>) -> Process {
+        start_as(None, line, pty)
+    }
+
+    fn start_as(identity: Option<Identity>, line: &str, pty: Option<Pty>) -> Process {
         let account = Account {
             name: "me".into(),
             home: "/".into(),
             shell: "/bin/sh".into(),
             path: "/usr/bin:/bin".into(),
-            identity: None,
+            identity,
         };
         let environment = [("PATH".into(), account.path.clone())];
         let program = Program::Command(OsStr::new(line));
@@ -436,6 +442,26 @@ mod tests {
         let ignored = u64::from_str_radix(seen.split_whitespace().nth(1).unwrap(), 16).unwrap();
         // 32 and 33 belong to the C library, which lets nobody change them.
         assert_eq!(ignored & !(0b11 << 31), 0, "{seen}");
+    }
+
+    /// Only root can become somebody else.
+    #[test]
+    fn a_program_of_another_account_has_nothing_of_ours() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let identity = Identity {
+            uid: Uid::from_raw(12_345),
+            gid: Gid::from_raw(12_346),
+            groups: [12_346, 12_347].map(Gid::from_raw).to_vec(),
+        };
+        for pty in [None, Some(terminal())] {
+            let script = "id -u; id -ru; id -g; id -rg; id -G; test ! -t 0 || : < $SSH_TTY";
+            let mut process = start_as(Some(identity.clone()), script, pty);
+            let expected = "12345\n12345\n12346\n12346\n12346 12347\n";
+            assert_eq!(output(&mut process), expected);
+            assert!(exit(&process).success());
+        }
     }
 
     #[test]

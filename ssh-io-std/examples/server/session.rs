@@ -103,9 +103,7 @@ struct Running {
 impl Link<'_> {
     fn run(&mut self) -> io::Result<()> {
         loop {
-            while let Some(event) = self.driver.poll_event() {
-                self.handle(event);
-            }
+            self.handle_events();
             let connection = self.driver.connection_mut();
             for (channel, session) in &mut self.sessions {
                 session.advance(connection, *channel, &mut self.buffer);
@@ -114,9 +112,22 @@ impl Link<'_> {
             if self.driver.is_finished() {
                 return Ok(());
             }
-            self.wait()?;
-            self.driver.drive();
+            // What was sent can be an event, too; then there may be more to do before waiting.
+            if !self.handle_events() {
+                self.wait()?;
+                self.driver.drive();
+            }
         }
+    }
+
+    /// Whether there were any.
+    fn handle_events(&mut self) -> bool {
+        let mut any = false;
+        while let Some(event) = self.driver.poll_event() {
+            self.handle(event);
+            any = true;
+        }
+        any
     }
 
     /// Waits until the socket or a program can be served.
