@@ -92,7 +92,7 @@ command -v cargo >/dev/null || { echo "needs cargo (Rust 1.88 or later)" >&2; ex
 step "packages" install_packages || finish
 step "examples" cargo build --workspace --examples || finish
 if [ -z "$only" ]; then
-    step "cargo test --workspace" cargo test --workspace
+    step "cargo test --workspace" cargo test --workspace --no-fail-fast
 fi
 step "newer OpenSSH" newer_openssh
 step "account with a password" make_account
