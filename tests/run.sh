@@ -80,7 +80,7 @@ interop() {
     if [ ${#as_root[@]} != 0 ]; then
         export "$runner=sudo -n --preserve-env=PATH,SSH_INTEROP_NEWER,SSH_INTEROP_ACCOUNT"
     fi
-    cargo test --workspace --test openssh -- --ignored --test-threads=3 --skip openssh_alone "$@"
+    cargo test --workspace --test interop_openssh -- --ignored --test-threads=3 --skip openssh_alone "$@"
 }
 
 # One part alone: tests/run.sh interop [name of a test...]
