@@ -3,6 +3,7 @@
 //! `tests/run.sh` runs these with the peers in place; by themselves they are ignored.
 
 mod algorithms;
+mod channels;
 mod keyfiles;
 mod limits;
 mod login;
