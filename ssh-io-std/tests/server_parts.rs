@@ -1,0 +1,18 @@
+//! Runs the unit tests of the example server's parts: an example that is itself tested would not be built for `server_example`.
+#![cfg(unix)]
+#![allow(dead_code, reason = "what connects the parts is in the example")]
+
+#[path = "../examples/server/account.rs"]
+mod account;
+#[path = "../examples/server/args.rs"]
+mod args;
+#[path = "../examples/server/child.rs"]
+mod child;
+#[path = "../examples/server/log.rs"]
+mod log;
+#[path = "../examples/server/login.rs"]
+mod login;
+#[path = "../examples/server/process.rs"]
+mod process;
+#[path = "../examples/server/pty.rs"]
+mod pty;
