@@ -10,30 +10,30 @@ use ssh_proto::{
     Connection, DataStream, Event, Instant, Password, ServerConfig, ServerConnection, ServerEvent,
 };
 
+/// No timer matters here, so time may stand still.
+const NOW: Instant = Instant::EPOCH;
+
 fn os_random(dest: &mut [u8]) -> Result<(), RandomFailed> {
     getrandom::fill(dest).map_err(|_| RandomFailed)
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let provider = rustcrypto::provider();
-    let host_key = provider.keys.generate("ssh-ed25519", &mut os_random)?;
-    let host_key = provider.signing_key(&host_key)?;
-    let fingerprint = host_key.public_key().fingerprint(provider.sha256);
-    let server_config = ServerConfig::builder(provider.clone())
-        .signing_host_key(host_key)
+    let key = provider.keys.generate("ssh-ed25519", &mut os_random)?;
+    let config = ServerConfig::builder(provider.clone());
+    let config = config
+        .signing_host_key(provider.signing_key(&key)?)
         .build()?;
-    let client_config = ClientConfig::builder(provider.clone()).build()?;
-
-    let now = Instant::EPOCH; // No timer matters here, so time may stand still.
-    let mut server = ServerConnection::new(&server_config, Box::new(os_random), now)?;
-    let mut client = ClientConnection::new(&client_config, "ferris", Box::new(os_random), now)?;
+    let mut server = ServerConnection::new(&config, Box::new(os_random), NOW)?;
+    let config = ClientConfig::builder(provider).build()?;
+    let mut client = ClientConnection::new(&config, "ferris", Box::new(os_random), NOW)?;
     let (mut to_server, mut to_client) = (BytesMut::new(), BytesMut::new());
 
     while !client.is_closed() {
         while let Some(event) = client.poll_event() {
             match event {
                 ClientEvent::HostKey(check) => {
-                    assert_eq!(check.key().fingerprint(provider.sha256), fingerprint);
+                    assert_eq!(check.key(), &key.public_key());
                     client.accept_host_key(check)?;
                 }
                 ClientEvent::Auth(turn) => client.auth_password(turn, &Password::new("crab"))?,
@@ -52,7 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                     println!("exit status: {status}");
                 }
                 ClientEvent::Shared(Event::ChannelClosed(_)) => {
-                    client.disconnect(now, DisconnectReason::BY_APPLICATION, "");
+                    client.disconnect(NOW, DisconnectReason::BY_APPLICATION, "");
                 }
                 _ => {}
             }
@@ -79,10 +79,10 @@ fn main() -> Result<(), Box<dyn Error>> {
                 _ => {}
             }
         }
-        while client.poll_transmit(now, &mut to_server).is_some() {}
-        while server.poll_transmit(now, &mut to_client).is_some() {}
-        server.handle_input(now, to_server.split());
-        client.handle_input(now, to_client.split());
+        while client.poll_transmit(NOW, &mut to_server).is_some() {}
+        while server.poll_transmit(NOW, &mut to_client).is_some() {}
+        server.handle_input(NOW, to_server.split());
+        client.handle_input(NOW, to_client.split());
     }
     Ok(())
 }
