@@ -29,7 +29,7 @@ fi
 
 # package=command that it is needed for
 needs="openssh-client=ssh openssh-server=/usr/sbin/sshd rsync=rsync git=git util-linux=setsid
-    diffutils=diff passwd=/usr/sbin/useradd debian-archive-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+    diffutils=diff procps=/bin/kill passwd=/usr/sbin/useradd debian-archive-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
     gcc=cc libc6-dev=/usr/include/stdlib.h"
 install_packages() {
     local need package missing=()
@@ -83,13 +83,14 @@ interop() {
     cargo test --workspace --test interop_openssh -- --ignored --test-threads=3 --skip openssh_alone "$@"
 }
 
-# One part alone: tests/run.sh interop [name of a test...]
+# One part alone: tests/run.sh packages, or tests/run.sh interop [name of a test...]
 only=
 [ "${1-}" = interop ] && { only=interop; shift; }
 
+step "packages" install_packages || finish
+[ "${1-}" = packages ] && exit 0
 command -v cargo >/dev/null || PATH=$PATH:$HOME/.cargo/bin
 command -v cargo >/dev/null || { echo "needs cargo (Rust 1.88 or later)" >&2; exit 1; }
-step "packages" install_packages || finish
 step "examples" cargo build --workspace --examples || finish
 if [ -z "$only" ]; then
     step "cargo test --workspace" cargo test --workspace --no-fail-fast

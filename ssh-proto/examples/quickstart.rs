@@ -28,6 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let config = ClientConfig::builder(provider).build()?;
     let mut client = ClientConnection::new(&config, "ferris", Box::new(os_random), NOW)?;
     let (mut to_server, mut to_client) = (BytesMut::new(), BytesMut::new());
+    let mut exit_status = None;
 
     while !client.is_closed() {
         while let Some(event) = client.poll_event() {
@@ -48,9 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                         println!("output: {}", String::from_utf8_lossy(&chunk.bytes));
                     }
                 }
-                ClientEvent::Shared(Event::ExitStatus { status, .. }) => {
-                    println!("exit status: {status}");
-                }
+                ClientEvent::Shared(Event::ExitStatus { status, .. }) => exit_status = Some(status),
                 ClientEvent::Shared(Event::ChannelClosed(_)) => {
                     client.disconnect(NOW, DisconnectReason::BY_APPLICATION, "");
                 }
@@ -84,5 +83,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         server.handle_input(NOW, to_server.split());
         client.handle_input(NOW, to_client.split());
     }
+    println!("exit status: {}", exit_status.ok_or("no exit status")?);
     Ok(())
 }
