@@ -131,7 +131,7 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
         self.core().session_id()
     }
 
-    /// Begins a key exchange, unless one is under way. Traffic goes on by itself.
+    /// Begins a key exchange (RFC 4253 section 9), unless one is under way. Traffic goes on by itself.
     ///
     /// # Errors
     /// `ApiMisuse` before authentication and after the end; `Crypto` if randomness fails.
@@ -139,7 +139,7 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
         self.core_mut().rekey()
     }
 
-    /// Ends the connection: what is queued and may leave does, then `DISCONNECT`.
+    /// Ends the connection (RFC 4253 section 11.1): what is queued and may leave does, then `DISCONNECT`.
     fn disconnect(&mut self, now: Instant, reason: DisconnectReason, description: &str) {
         self.core_mut().disconnect(now, reason, description);
     }
@@ -161,12 +161,13 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
     /// connection, a user key's fails the attempt.
     ///
     /// # Errors
-    /// What is wrong with the token.
+    /// `ForeignToken`, `StaleToken` or `WrongAnswer`, as the token is one of another connection,
+    /// of a question that has lapsed, or of another question; `Closed` after the end.
     fn decline_signature(&mut self, request: SignRequest) -> Result<(), ApiMisuse> {
         self.core_mut().decline_signature(request)
     }
 
-    /// Opens a channel. `ChannelOpened` or `ChannelOpenFailed` follows.
+    /// Opens a channel (RFC 4254 section 5.1). `ChannelOpened` or `ChannelOpenFailed` follows.
     ///
     /// # Errors
     /// `Blocked` if as many are open as may be; `WrongRole` if only the peer opens such ones.
@@ -174,18 +175,20 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
         self.core_mut().open_channel(kind)
     }
 
-    /// Accepts a channel of the peer. It is open at once.
+    /// Accepts a channel of the peer (RFC 4254 section 5.1). It is open at once.
     ///
     /// # Errors
-    /// What is wrong with the token.
+    /// `ForeignToken`, `StaleToken` or `WrongAnswer`, as the token is one of another connection,
+    /// of a question that has lapsed, or of another question; `Closed` after the end.
     fn accept_channel(&mut self, token: IncomingChannel) -> Result<ChannelId, ApiMisuse> {
         self.core_mut().accept_channel(token)
     }
 
-    /// Refuses a channel of the peer.
+    /// Refuses a channel of the peer, with a reason and a text for people (RFC 4254 section 5.1).
     ///
     /// # Errors
-    /// What is wrong with the token.
+    /// `ForeignToken`, `StaleToken` or `WrongAnswer`, as the token is one of another connection,
+    /// of a question that has lapsed, or of another question; `Closed` after the end.
     fn reject_channel(
         &mut self,
         token: IncomingChannel,
@@ -195,11 +198,12 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
         self.core_mut().reject_channel(token, reason, description)
     }
 
-    /// Makes a request on a channel. With `want_reply`, `RequestReply` with the returned id
+    /// Makes a request on a channel (RFC 4254 section 5.4). With `want_reply`, `RequestReply` with the returned id
     /// follows, in the order of the requests.
     ///
     /// # Errors
-    /// What keeps it from being sent.
+    /// `NotOpen` before authentication or confirmation, `Blocked` while as much waits as may (try
+    /// again after `poll_transmit`), `TooLong`, `Invalid`, `WrongRole`, `Closed`.
     fn request(
         &mut self,
         channel: ChannelId,
@@ -209,27 +213,30 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
         self.core_mut().request(channel, request, want_reply)
     }
 
-    /// Grants a request of the peer.
+    /// Grants a request of the peer on a channel (RFC 4254 section 5.4).
     ///
     /// # Errors
-    /// What is wrong with the token.
+    /// `ForeignToken`, `StaleToken` or `WrongAnswer`, as the token is one of another connection,
+    /// of a question that has lapsed, or of another question; `Closed` after the end.
     fn accept_request(&mut self, token: IncomingRequest) -> Result<(), ApiMisuse> {
         self.core_mut().answer_request(token, true)
     }
 
-    /// Refuses a request of the peer.
+    /// Refuses a request of the peer on a channel (RFC 4254 section 5.4).
     ///
     /// # Errors
-    /// What is wrong with the token.
+    /// `ForeignToken`, `StaleToken` or `WrongAnswer`, as the token is one of another connection,
+    /// of a question that has lapsed, or of another question; `Closed` after the end.
     fn reject_request(&mut self, token: IncomingRequest) -> Result<(), ApiMisuse> {
         self.core_mut().answer_request(token, false)
     }
 
-    /// Makes a request to the connection. With `want_reply`, `GlobalReply` with the returned id
+    /// Makes a request to the connection (RFC 4254 section 4). With `want_reply`, `GlobalReply` with the returned id
     /// follows.
     ///
     /// # Errors
-    /// What keeps it from being sent.
+    /// `NotOpen` before authentication or confirmation, `Blocked` while as much waits as may (try
+    /// again after `poll_transmit`), `TooLong`, `Invalid`, `WrongRole`, `Closed`.
     fn global_request(
         &mut self,
         request: &GlobalRequest,
@@ -238,10 +245,11 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
         self.core_mut().global_request(request, want_reply)
     }
 
-    /// Grants a global request of the peer; `body` is what the request defines, mostly empty.
+    /// Grants a global request of the peer (RFC 4254 section 4); `body` is what the request defines, mostly empty.
     ///
     /// # Errors
-    /// What is wrong with the token.
+    /// `ForeignToken`, `StaleToken` or `WrongAnswer`, as the token is one of another connection,
+    /// of a question that has lapsed, or of another question; `Closed` after the end.
     fn accept_global_request(
         &mut self,
         token: IncomingGlobalRequest,
@@ -250,15 +258,16 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
         self.core_mut().answer_global_request(token, Ok(body))
     }
 
-    /// Refuses a global request of the peer.
+    /// Refuses a global request of the peer (RFC 4254 section 4).
     ///
     /// # Errors
-    /// What is wrong with the token.
+    /// `ForeignToken`, `StaleToken` or `WrongAnswer`, as the token is one of another connection,
+    /// of a question that has lapsed, or of another question; `Closed` after the end.
     fn reject_global_request(&mut self, token: IncomingGlobalRequest) -> Result<(), ApiMisuse> {
         self.core_mut().answer_global_request(token, Err(()))
     }
 
-    /// Takes received data, which gives the peer credit to send more. `None`: nothing is there.
+    /// Takes received data (RFC 4254 section 5.2), which gives the peer credit to send more. `None`: nothing is there.
     /// Data received before a channel or the connection closed can be read after it.
     ///
     /// # Errors
@@ -275,7 +284,7 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
         self.core().readable_bytes(channel)
     }
 
-    /// Queues data, as much as fits, and says how much that was. Where it was not everything,
+    /// Queues data (RFC 4254 section 5.2), as much as fits, and says how much that was. Where it was not everything,
     /// `Writable` follows once there is room.
     ///
     /// # Errors
@@ -310,7 +319,7 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
         self.core().writable_bytes(channel)
     }
 
-    /// Sends `EOF` behind what is queued, once: no more data will be written.
+    /// Sends `EOF` (RFC 4254 section 5.3) behind what is queued, once: no more data will be written.
     ///
     /// # Errors
     /// `NotOpen` before the channel is confirmed, `Closed`.
@@ -318,7 +327,7 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
         self.core_mut().finish(channel)
     }
 
-    /// Sends `CLOSE` behind what is queued. `ChannelClosed` follows once the peer has, too.
+    /// Sends `CLOSE` (RFC 4254 section 5.3) behind what is queued. `ChannelClosed` follows once the peer has, too.
     ///
     /// # Errors
     /// `Closed`.
@@ -329,7 +338,8 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
     /// Sends `IGNORE` (RFC 4253 section 11.2), as padding against traffic analysis.
     ///
     /// # Errors
-    /// What keeps it from being sent.
+    /// `NotOpen` before authentication or confirmation, `Blocked` while as much waits as may (try
+    /// again after `poll_transmit`), `TooLong`, `Invalid`, `WrongRole`, `Closed`.
     fn send_ignore(&mut self, data: &[u8]) -> Result<(), ChannelError> {
         self.core_mut().send_ignore(data)
     }
@@ -337,7 +347,8 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
     /// Sends `DEBUG` (RFC 4253 section 11.3).
     ///
     /// # Errors
-    /// What keeps it from being sent.
+    /// `NotOpen` before authentication or confirmation, `Blocked` while as much waits as may (try
+    /// again after `poll_transmit`), `TooLong`, `Invalid`, `WrongRole`, `Closed`.
     fn send_debug(&mut self, always_display: bool, text: &str) -> Result<(), ChannelError> {
         self.core_mut().send_debug(always_display, text)
     }

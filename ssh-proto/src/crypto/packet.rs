@@ -62,7 +62,8 @@ pub trait CipherAlgorithm: Send + Sync {
     fn opening_key(&self, keys: CipherKeys<'_>) -> Result<Box<dyn OpeningKey>, CryptoError>;
 }
 
-/// Protects outgoing packets.
+/// Protects outgoing packets. The core makes one at each `NEWKEYS` of ours and calls it once for
+/// each packet, in order.
 pub trait SealingKey: Send {
     /// The layout that the packet handed to [`Self::seal`] must have.
     fn layout(&self) -> PacketLayout;
@@ -77,7 +78,8 @@ pub trait SealingKey: Send {
     fn seal(&mut self, sequence: u32, packet: &mut [u8]) -> Result<(), CryptoError>;
 }
 
-/// Opens incoming packets.
+/// Opens incoming packets. The core makes one at each `NEWKEYS` of the peer and calls, for each
+/// packet in order, `open_length` and then `open`; after an error it is not called again.
 pub trait OpeningKey: Send {
     /// The layout of incoming packets.
     fn layout(&self) -> PacketLayout;
@@ -100,7 +102,7 @@ pub trait OpeningKey: Send {
     fn open(&mut self, sequence: u32, packet: &mut [u8]) -> Result<(), CryptoError>;
 }
 
-/// A message authentication code.
+/// A message authentication code, as ciphers without authentication of their own are given it.
 pub trait MacAlgorithm: Send + Sync {
     /// The name in `KEXINIT`.
     fn name(&self) -> &'static str;
@@ -121,7 +123,7 @@ pub trait MacAlgorithm: Send + Sync {
     fn key(&self, key: &[u8]) -> Result<Box<dyn MacKey>, CryptoError>;
 }
 
-/// A keyed MAC.
+/// A keyed MAC, called by the cipher that was given it.
 pub trait MacKey: Send {
     /// Writes the MAC over the sequence number and `data` into `tag`, which is `tag_len` bytes long.
     fn sign(&mut self, sequence: u32, data: &[u8], tag: &mut [u8]);
