@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
@@ -55,22 +56,18 @@ const LINGER: Duration = Duration::from_secs(2);
 ///
 /// An error of the transport is told by the connection's last event as the end of input, once all
 /// that arrived before it is parsed; [`Self::error`] knows what it was.
-#[derive(Debug)]
 pub struct Driver<C, T> {
     connection: C,
     transport: T,
     clock: Clock,
     input: Input,
     output: Output,
-    /// Something happened to the connection since it last had no event.
-    fed: bool,
     /// Since the connection is ending: when it is given up.
     deadline: Option<Instant>,
     finished: bool,
     error: Option<io::Error>,
 }
 
-#[derive(Debug)]
 struct Input {
     /// Initialised memory that is read into; what was read is split off.
     arena: BytesMut,
@@ -81,7 +78,6 @@ struct Input {
     ended: bool,
 }
 
-#[derive(Debug)]
 struct Output {
     pending: BytesMut,
     /// The transport has taken something since it was last flushed.
@@ -119,7 +115,6 @@ impl<C: Connection, T: Transport> Driver<C, T> {
                 unflushed: false,
                 state: OutputState::Open,
             },
-            fed: false,
             deadline: None,
             finished: false,
             error: None,
@@ -129,9 +124,7 @@ impl<C: Connection, T: Transport> Driver<C, T> {
     /// The connection's next event, out of what has been received. `None`: the driver has to be
     /// driven first, when [`Self::interest`] or [`Self::timeout`] say so.
     pub fn poll_event(&mut self) -> Option<C::Event> {
-        let event = self.connection.poll_event();
-        self.fed &= event.is_some();
-        event
+        self.connection.poll_event()
     }
 
     /// Does all that can be done: handles timers, sends what there is, receives once.
@@ -157,7 +150,6 @@ impl<C: Connection, T: Transport> Driver<C, T> {
                     break;
                 }
                 // What leaves makes room, which may be an event.
-                self.fed = true;
                 if self.output.state != OutputState::Open {
                     self.output.pending.clear();
                 }
@@ -171,10 +163,14 @@ impl<C: Connection, T: Transport> Driver<C, T> {
                     let pending = &mut self.output.pending;
                     pending.advance(sent.min(pending.len()));
                     self.output.unflushed = true;
+                    // Whoever still takes something is given time; what is left is bounded.
+                    if let Some(deadline) = &mut self.deadline {
+                        *deadline = now + LINGER;
+                    }
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::Interrupted => {}
-                    io::ErrorKind::WouldBlock => return,
+                    io::ErrorKind::WouldBlock => return self.end(now),
                     _ => self.output_failed(error, now),
                 },
             }
@@ -184,7 +180,7 @@ impl<C: Connection, T: Transport> Driver<C, T> {
                 Ok(()) => self.output.unflushed = false,
                 Err(error) => match error.kind() {
                     io::ErrorKind::Interrupted => {}
-                    io::ErrorKind::WouldBlock => return,
+                    io::ErrorKind::WouldBlock => return self.end(now),
                     _ => self.output_failed(error, now),
                 },
             }
@@ -209,7 +205,7 @@ impl<C: Connection, T: Transport> Driver<C, T> {
 
     /// How long to wait at most. Zero while there may be events to poll; `None`: for ever.
     pub fn timeout(&self) -> Option<Duration> {
-        if self.finished || self.fed {
+        if self.finished || self.connection.wants_poll() {
             return Some(Duration::ZERO);
         }
         let deadlines = [
@@ -264,7 +260,6 @@ impl<C: Connection, T: Transport> Driver<C, T> {
     fn handle_timers(&mut self, now: Instant) {
         if self.connection.poll_timeout().is_some_and(|at| at <= now) {
             self.connection.handle_timeout(now);
-            self.fed = true;
         }
     }
 
@@ -282,7 +277,7 @@ impl<C: Connection, T: Transport> Driver<C, T> {
 
     /// Receives once, if it is of use.
     fn receive(&mut self, now: Instant) {
-        if self.fed || !self.interest().read {
+        if self.connection.wants_poll() || !self.interest().read {
             return;
         }
         loop {
@@ -296,7 +291,6 @@ impl<C: Connection, T: Transport> Driver<C, T> {
                     // What arrives behind the end is only read to get it out of the way.
                     if !self.connection.is_ending() {
                         self.connection.handle_input(now, data);
-                        self.fed = true;
                     }
                     return;
                 }
@@ -316,7 +310,6 @@ impl<C: Connection, T: Transport> Driver<C, T> {
         self.input.ended = true;
         self.input.arena = BytesMut::new();
         self.connection.handle_eof(now);
-        self.fed = true;
     }
 
     /// Nothing more can be sent. The peer may have said why: what it sent is still read.
@@ -382,11 +375,24 @@ impl<C: Connection, T: Wait> Driver<C, T> {
                 return Ok(None);
             }
             self.transmit();
-            if !self.fed {
+            if !self.connection.wants_poll() {
                 self.wait(None)?;
                 self.drive();
             }
         }
+    }
+}
+
+/// Without what was received and sent.
+impl<C: fmt::Debug, T: fmt::Debug> fmt::Debug for Driver<C, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver")
+            .field("connection", &self.connection)
+            .field("transport", &self.transport)
+            .field("pending", &self.output.pending.len())
+            .field("finished", &self.finished)
+            .field("error", &self.error)
+            .finish_non_exhaustive()
     }
 }
 

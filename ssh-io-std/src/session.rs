@@ -402,6 +402,13 @@ impl<T: Wait> Drop for Session<'_, T> {
             .connection_mut()
             .close_channel(self.channel);
         self.client.driver.transmit();
+        // What the peer does not take now is given up, so that nothing keeps the channel open.
+        let _ = self
+            .client
+            .driver
+            .connection_mut()
+            .close_channel(self.channel);
+        self.client.driver.transmit();
     }
 }
 

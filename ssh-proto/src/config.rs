@@ -26,6 +26,8 @@ pub enum ConfigError {
     UnsupportedHostKey(PublicKey),
     /// The identification string is not valid.
     InvalidIdentification,
+    /// The banner is longer than fits into a message.
+    InvalidBanner,
     /// A limit contradicts another, or the protocol.
     InvalidLimit(&'static str),
 }
@@ -46,6 +48,7 @@ impl fmt::Display for ConfigError {
                 )
             }
             Self::InvalidIdentification => f.write_str("invalid identification string"),
+            Self::InvalidBanner => f.write_str("the banner is too long"),
             Self::InvalidLimit(name) => write!(f, "invalid limit: {name}"),
         }
     }
@@ -154,10 +157,6 @@ impl Common {
                 "max_packet_size",
             ),
             (limits.window_size < limits.max_packet_size, "window_size"),
-            (
-                limits.max_window_size < limits.window_size,
-                "max_window_size",
-            ),
             (limits.channel_send_buffer == 0, "channel_send_buffer"),
         ];
         match invalid.into_iter().find(|(invalid, _)| *invalid) {

@@ -100,6 +100,12 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
         self.core().wants_write()
     }
 
+    /// Whether [`Self::poll_event`] may have an event without further input: for drivers that
+    /// sleep, after calls of the application.
+    fn wants_poll(&self) -> bool {
+        self.core().wants_poll()
+    }
+
     /// Whether the connection is over and everything it had to send was taken.
     fn is_closed(&self) -> bool {
         self.core().is_closed()
@@ -328,6 +334,8 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
     }
 
     /// Sends `CLOSE` (RFC 4254 section 5.3) behind what is queued. `ChannelClosed` follows once the peer has, too.
+    /// Called again, it gives up what is queued, which a peer that opens its window no more would
+    /// keep for ever.
     ///
     /// # Errors
     /// `Closed`.

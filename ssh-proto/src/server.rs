@@ -16,7 +16,7 @@ use crate::engine::side::{AuthProgress, AuthResult, Pause, Side};
 use crate::engine::token::{AuthRequest, Desk, HostKeyCheck, KeyQuery, Ticket};
 use crate::engine::{Core, Settings};
 use crate::error::{ApiMisuse, Error};
-use crate::limits::Limits;
+use crate::limits::{Limits, MAX_AUTH_TEXT};
 use crate::mux::PeerOpens;
 use crate::role::Role;
 use crate::time::Instant;
@@ -102,6 +102,13 @@ impl ServerConfigBuilder {
         common.check_limits()?;
         if self.host_keys.is_empty() {
             return Err(ConfigError::NoHostKey);
+        }
+        if self
+            .banner
+            .as_ref()
+            .is_some_and(|text| text.len() > MAX_AUTH_TEXT)
+        {
+            return Err(ConfigError::InvalidBanner);
         }
         let provider = &common.provider;
         for key in &self.host_keys {
@@ -227,28 +234,27 @@ impl ServerConnection {
     /// Authenticates the user of the request. `Authenticated` follows.
     ///
     /// # Errors
-    /// What is wrong with the token.
+    /// What is wrong with the token; `WrongAnswer` where the password was to be changed and is
+    /// not, in which case the request is refused.
     pub fn accept_auth(&mut self, request: AuthRequest) -> Result<(), ApiMisuse> {
-        self.core
-            .answer_auth(request.ticket, Pause::AuthRequest, |side, _, outbox| {
-                Ok(AuthProgress::Authenticated(side.auth()?.accept(outbox)?))
-            })
+        self.grant(request, |auth, outbox| {
+            auth.accept(outbox).map(AuthProgress::Authenticated)
+        })
     }
 
     /// Accepts the request as one step of several; `remaining` says what may follow.
     ///
     /// # Errors
-    /// What is wrong with the token.
+    /// As for [`Self::accept_auth`].
     pub fn accept_auth_partially(
         &mut self,
         request: AuthRequest,
         remaining: MethodSet,
     ) -> Result<(), ApiMisuse> {
-        self.core
-            .answer_auth(request.ticket, Pause::AuthRequest, |side, _, outbox| {
-                side.auth()?.accept_partial(remaining, outbox)?;
-                Ok(AuthProgress::Continues)
-            })
+        self.grant(request, |auth, outbox| {
+            auth.accept_partial(remaining, outbox)?;
+            Ok(AuthProgress::Continues)
+        })
     }
 
     /// Refuses the request. `methods` that can continue, where they are not those of the config.
@@ -277,18 +283,31 @@ impl ServerConnection {
         request: AuthRequest,
         prompt: &str,
     ) -> Result<(), ApiMisuse> {
+        self.grant(request, |auth, outbox| {
+            auth.request_password_change(prompt, outbox)?;
+            Ok(AuthProgress::Continues)
+        })
+    }
+
+    /// Gives an answer that may not fit the request, which is then refused.
+    fn grant(
+        &mut self,
+        request: AuthRequest,
+        answer: impl FnOnce(&mut Server, &mut Outbox) -> AuthResult<ServerEvent>,
+    ) -> Result<(), ApiMisuse> {
         let mut answered = Ok(());
-        self.core
-            .answer_auth(request.ticket, Pause::AuthRequest, |side, _, outbox| {
-                match side.auth()?.request_password_change(prompt, outbox) {
-                    Err(Error::ApiMisuse(misuse)) => {
-                        answered = Err(misuse);
-                        side.auth()?.reject(None, outbox)?;
-                    }
-                    other => other?,
+        self.core.answer_auth(
+            request.ticket,
+            Pause::AuthRequest,
+            |side, _, outbox| match answer(side.auth()?, outbox) {
+                Err(Error::ApiMisuse(misuse)) => {
+                    answered = Err(misuse);
+                    side.auth()?.reject(None, outbox)?;
+                    Ok(AuthProgress::Continues)
                 }
-                Ok(AuthProgress::Continues)
-            })?;
+                other => other,
+            },
+        )?;
         answered
     }
 

@@ -146,6 +146,9 @@ impl<S: Side> Core<S> {
         if !self.is_open() || self.eof {
             return;
         }
+        if !data.is_empty() {
+            self.heard_from_peer();
+        }
         self.transport.push_input(data);
         let limits = &self.settings.limits;
         let pre_auth = self.phase != Phase::Connection;
@@ -174,9 +177,33 @@ impl<S: Side> Core<S> {
                 return;
             }
             if self.timers.take_expired(timer, self.now) {
-                self.expire(timer);
+                match self.peer_is_judged(timer) && !self.is_caught_up() {
+                    true => self.postpone(timer),
+                    false => self.expire(timer),
+                }
             }
         }
+    }
+
+    /// Whether the timer ends the connection because of what the peer does not send.
+    fn peer_is_judged(&self, timer: Timer) -> bool {
+        matches!(timer, Timer::Kex | Timer::KeepAlive | Timer::Idle)
+    }
+
+    /// Whether all that has arrived is parsed, so that silence is the peer's.
+    fn is_caught_up(&self) -> bool {
+        self.pause.is_none() && self.transport.needs_input()
+    }
+
+    /// Gives the peer its time anew, since what it sent may be waiting for us.
+    fn postpone(&mut self, timer: Timer) {
+        let limits = &self.settings.limits;
+        let after = match timer {
+            Timer::Kex => limits.kex_timeout,
+            Timer::KeepAlive => limits.keepalive_interval,
+            _ => limits.idle_timeout,
+        };
+        self.timers.start(timer, self.now, after);
     }
 
     fn expire(&mut self, timer: Timer) {
@@ -239,24 +266,39 @@ impl<S: Side> Core<S> {
 
     /// Whether the application's answers and the peer's appetite let us go on.
     fn may_parse(&self) -> bool {
-        let limits = &self.settings.limits;
         self.pause.is_none()
             && !self.side.has_withheld_failure()
-            && (!self.outbox.is_full(limits.deferred_messages, limits.deferred_bytes)
-                // Nothing leaves until the exchange is over, and what ends it is to be read.
-                || !self.transport.gate_is_open())
+            // Nothing leaves until a key exchange is over, and what ends it is to be read.
+            && (!self.outbox_holds(2) || !self.transport.gate_is_open())
     }
 
-    /// While keys are exchanged input is read though the outbox is full. The application can add
-    /// nothing to it then; the peer's requests may, up to as much again.
-    fn check_deferred(&self) -> Result<(), Error> {
+    /// Whether that many times the bound waits to be sent. At once, the application can add
+    /// nothing: only the peer's own requests add to it. At twice, nothing more of the peer is
+    /// read. At three times, while keys are exchanged, the connection ends.
+    fn outbox_holds(&self, times: usize) -> bool {
         let limits = &self.settings.limits;
-        let messages = limits.deferred_messages.saturating_mul(2);
-        let bytes = limits.deferred_bytes.saturating_mul(2);
-        match self.outbox.is_full(messages, bytes) && !self.transport.gate_is_open() {
+        self.outbox.is_full(
+            limits.deferred_messages.saturating_mul(times),
+            limits.deferred_bytes.saturating_mul(times),
+        )
+    }
+
+    /// While keys are exchanged input is read whatever waits to be sent, up to an end.
+    fn check_deferred(&self) -> Result<(), Error> {
+        match self.outbox_holds(3) && !self.transport.gate_is_open() {
             true => Err(Limit::DeferredOutput.into()),
             false => Ok(()),
         }
+    }
+
+    /// Whether `poll_event` may have something without further input.
+    pub(crate) fn wants_poll(&self) -> bool {
+        !self.events.is_empty()
+            || self.is_open()
+                && (self.desk.has_abandoned()
+                    || self.mux.as_ref().is_some_and(|mux| mux.has_events())
+                    || self.may_parse() && !self.transport.needs_input()
+                    || self.eof && self.transport.needs_input())
     }
 
     pub(crate) fn wants_read(&self) -> bool {
@@ -378,8 +420,8 @@ impl<S: Side> Core<S> {
     fn wind_down(&mut self, cause: Disconnected) {
         self.timers.stop_all();
         self.pause = None;
-        self.questions.clear();
         self.drain_channel_events();
+        self.questions.clear();
         // Tokens among the events that were not fetched lapse with the connection.
         self.events.push_back(Event::Disconnected(cause).into());
     }

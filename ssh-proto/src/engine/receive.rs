@@ -32,6 +32,10 @@ const COPY_UNREAD: usize = 128 << 10;
 /// the only data that waits: an application that keeps up is spared the copies.
 const PIN_FACTOR: usize = 8;
 
+/// What a slice may keep alive at least: callers split input off arenas whose size is not seen
+/// here.
+const ARENA: usize = 256 << 10;
+
 impl<S: Side> Core<S> {
     /// One step of parsing; false if more input is needed.
     pub(super) fn parse(&mut self) -> Result<bool, Error> {
@@ -120,7 +124,8 @@ impl<S: Side> Core<S> {
                     return Err(Error::Internal("connection phase without channels"));
                 };
                 let unread = mux.unread_bytes();
-                let small = packet.payload.len().saturating_mul(PIN_FACTOR) < packet.pinned;
+                let small =
+                    packet.payload.len().saturating_mul(PIN_FACTOR) < packet.pinned.max(ARENA);
                 let copy = unread > COPY_UNREAD || unread > 0 && small;
                 mux.handle(packet.payload.freeze(), copy, &mut self.outbox)?;
             }
@@ -279,7 +284,7 @@ impl<S: Side> Core<S> {
     }
 
     /// Whatever arrives shows that the peer lives.
-    fn heard_from_peer(&mut self) {
+    pub(super) fn heard_from_peer(&mut self) {
         self.missed_keepalives = 0;
         if let (Some(after), true) = (
             self.settings.limits.keepalive_interval,

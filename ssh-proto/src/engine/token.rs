@@ -20,6 +20,11 @@ pub struct Desk {
 }
 
 impl Desk {
+    /// Whether a token was dropped whose question is not settled.
+    pub(crate) fn has_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire) > 0
+    }
+
     /// Whether a token has been dropped since the last call.
     pub(crate) fn take_abandoned(&self) -> bool {
         // An atomic read first: this is asked at every poll.

@@ -58,7 +58,8 @@ impl<S: Side> Core<S> {
             Life::Closed => false,
             Life::Leaving(..) | Life::Failing(..) => true,
             Life::Open => {
-                self.transport.has_urgent_output()
+                self.desk.has_abandoned()
+                    || self.transport.has_urgent_output()
                     || (self.transport.gate_is_open()
                         && (!self.outbox.is_empty()
                             || self.mux.as_ref().is_some_and(|mux| mux.wants_transmit())))

@@ -169,9 +169,16 @@ impl Mux {
         Ok(())
     }
 
+    /// Whether the peer has closed this channel, or there is none.
+    fn is_gone(&self, recipient: u32) -> bool {
+        let id = self.table.find(recipient);
+        let channel = id.and_then(|id| self.table.get(id));
+        channel.is_none_or(|channel| channel.recv.is_closed())
+    }
+
     fn window_adjusted(&mut self, message: &wire::ChannelWindowAdjust) -> Result<(), Error> {
-        // As OpenSSH: an adjust may be late.
-        if self.table.find(message.recipient).is_none() {
+        // As OpenSSH: an adjust may be late. Whether our CLOSE has left must make no difference.
+        if self.is_gone(message.recipient) {
             return Ok(());
         }
         let (id, channel) = open_channel(&mut self.table, message.recipient)?;
@@ -284,6 +291,10 @@ impl Mux {
     }
 
     fn replied(&mut self, recipient: u32, success: bool) -> Result<(), Error> {
+        // Our request and the peer's CLOSE may have crossed.
+        if self.is_gone(recipient) {
+            return self.unsolicited();
+        }
         let (id, channel) = open_channel(&mut self.table, recipient)?;
         let Some(request) = channel.ours.pop_front() else {
             return self.unsolicited();

@@ -148,6 +148,11 @@ impl Mux {
         Some(event)
     }
 
+    /// Whether [`Self::poll_event`] has something.
+    pub(crate) fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     /// Lets opens of these kinds come before the application from now on, and no others.
     pub(crate) fn allow_open(&mut self, kinds: PeerOpens) {
         self.peer_opens = kinds;
@@ -366,14 +371,20 @@ impl Mux {
     }
 
     /// Sends CLOSE behind what is queued and discards what was and will be received. A channel that
-    /// the peer has yet to confirm is closed once it is. `Closed` tells the end.
+    /// the peer has yet to confirm is closed once it is. `Closed` tells the end. A second call gives up
+    /// what is queued: a peer that opens its window no more must not keep the channel.
     pub(crate) fn close(&mut self, id: ChannelId) -> Result<(), ChannelError> {
         let channel = self.table.get_mut(id).ok_or(ChannelError::Closed)?;
         if channel.stage == Stage::Asked {
             return Err(ChannelError::NotOpen);
         }
+        match channel.dropped {
+            true => {
+                channel.send.abandon();
+            }
+            false => channel.send.close(),
+        }
         channel.dropped = true;
-        channel.send.close();
         self.unread = self.unread.saturating_sub(channel.recv.discard_all());
         self.update(id);
         Ok(())

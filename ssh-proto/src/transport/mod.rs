@@ -30,6 +30,9 @@ use crate::wire::extension::ExtInfo;
 use crate::wire::kex::NewKeys;
 use crate::wire::{Message, number};
 
+/// Length fields, padding and MAC of a packet, at most.
+const MAX_OVERHEAD: usize = 512;
+
 /// A server's host key: in memory, or held elsewhere and asked for each signature.
 #[derive(Debug, Clone)]
 pub enum HostKey {
@@ -290,6 +293,8 @@ impl Transport {
     pub(crate) fn rekey_is_due(&self) -> bool {
         self.keyed
             && !self.kex.is_active()
+            // Until our NEWKEYS is sealed, what was sent counts for keys that are as good as gone.
+            && !self.kex.has_output()
             && self.send.is_authenticated()
             && (self.rekey_wanted
                 || self
@@ -359,6 +364,8 @@ impl Transport {
         payload: &[u8],
         out: &mut BytesMut,
     ) -> Result<(), Error> {
+        // Growing later would leave a copy of a password behind.
+        out.reserve(payload.len().saturating_add(MAX_OVERHEAD));
         self.send.seal(out, |out| out.extend_from_slice(payload))?;
         if payload.first() == Some(&number::USERAUTH_SUCCESS) {
             // Delayed compression begins with the next packet (OpenSSH PROTOCOL section 1.2).

@@ -13,22 +13,56 @@ fn h11_a_second_eof_is_ignored() {
 }
 
 #[test]
-fn h11_any_frame_after_their_close_is_fatal() {
-    for place in 0..6 {
+fn h11_data_and_requests_after_their_close_are_fatal() {
+    for place in 0..4 {
         let (mut side, id) = Side::open(Role::Client);
         side.feed(&close(id)).unwrap();
         let frames = [
             encode(&close(id)),
             encode(&eof(id)),
             encode(&data(id, b"")),
-            encode(&adjust(id.index, 1)),
             encode(&request(id, wire::ChannelRequestKind::ExitStatus(0), false)),
-            encode(&wire::ChannelSuccess {
-                recipient: id.index,
-            }),
         ];
         assert_eq!(side.feed_payload(frames[place].clone(), false), BAD_STATE);
     }
+}
+
+/// An adjust or a reply may cross a CLOSE; whether ours has left is no concern of the peer's.
+#[test]
+fn h8_h12_adjusts_and_replies_after_their_close_are_dropped() {
+    for answered in [false, true] {
+        let (mut side, id) = Side::open(Role::Client);
+        side.feed(&close(id)).unwrap();
+        if answered {
+            side.sent_is(&wire::ChannelClose { recipient: 7 });
+        }
+        side.feed(&adjust(id.index, 1)).unwrap();
+        let reply = wire::ChannelSuccess {
+            recipient: id.index,
+        };
+        for _ in 0..crate::limits::MAX_UNSOLICITED_REPLIES {
+            side.feed(&reply).unwrap();
+        }
+        assert!(side.feed(&reply).is_err());
+    }
+}
+
+/// A peer that never opens its window again does not keep a channel.
+#[test]
+fn a_second_close_gives_up_what_is_queued() {
+    let (mut client, ours, ..) = pair(&Limits::default());
+    while client
+        .mux
+        .write(ours, DataStream::Data, &[0; 1 << 16])
+        .unwrap()
+        > 0
+    {
+        client.sent();
+    }
+    client.mux.close(ours).unwrap();
+    assert!(client.sent().is_empty());
+    client.mux.close(ours).unwrap();
+    assert_eq!(client.sent().len(), 1);
 }
 
 #[test]
@@ -135,7 +169,6 @@ fn our_close_discards_what_is_unread_with_credit() {
     side.feed(&data(id, &[0; 1000])).unwrap();
     side.sent_is(&adjust(7, 1000));
     assert_eq!(side.mux.read(id), Err(ChannelError::Closed));
-    assert_eq!(side.mux.close(id), Ok(()), "again");
     side.feed(&adjust(id.index, 6)).unwrap();
     assert_eq!(
         side.sent_numbers(),

@@ -100,7 +100,10 @@ fn sixteen_at_once(pair: Pair) {
             ClientEvent::Shared(Event::Readable(id)) => {
                 let session = sessions.get_mut(&id).expect("one of the sixteen");
                 while let Ok(Some(chunk)) = connection.read(id) {
-                    session.output.extend_from_slice(&chunk.bytes);
+                    // What the account's start-up files say on stderr is not ours.
+                    if chunk.stream == DataStream::Data {
+                        session.output.extend_from_slice(&chunk.bytes);
+                    }
                 }
             }
             ClientEvent::Shared(Event::ExitStatus { channel, status }) => {
