@@ -151,7 +151,8 @@ impl RecvHalf {
     /// Bytes that the next step needs beyond those held; zero if it can go on.
     pub(crate) fn missing(&self) -> usize {
         let wanted = match (&self.ident, self.length) {
-            (Some(_), _) => self.buffered().saturating_add(1),
+            // What was looked at is in `head`; only a line end in more input helps.
+            (Some(_), _) => return usize::from(self.queue.is_empty()),
             (None, Some(length)) => length.total,
             (None, None) => self.layout.head_len,
         };
