@@ -1,14 +1,17 @@
 //! From the first byte to the first keys: negotiation, reports, extensions, keys held elsewhere.
 
 use ssh_proto::error::{DisconnectReason, Error, KexSlot, PeerIncompatible};
+use ssh_proto::wire::connection::ChannelEof;
 use ssh_proto::wire::number;
 use ssh_proto::{
-    ClientConnection, ClientEvent, Connection, Disconnected, Event, HostKey, Negotiated,
-    ServerConnection, ServerEvent,
+    ClientConfig, ClientConnection, ClientEvent, Connection, Disconnected, Event, HostKey,
+    Negotiated, ServerConfig, ServerConnection, ServerEvent,
 };
+use ssh_tests::faults::ChosenKex;
 use ssh_tests::hostile::Victim;
 use ssh_tests::{
-    App, ClientApp, Credential, Hostile, Job, Mode, Pair, ServerApp, Stage, fixtures, for_each_mode,
+    App, ClientApp, Credential, Hostile, Job, Mode, Pair, ServerApp, Stage, fixtures,
+    for_each_chunking, for_each_mode,
 };
 
 /// Logs in, runs a command, replaces keys, runs what is left.
@@ -398,15 +401,60 @@ fn e10_markers_of_the_wrong_role() {
     check::<ServerConnection>();
 }
 
-/// C19: two implementations agree on H and keys whatever the secret looks like; one exchange in
-/// 256 has a leading zero, one in two a top bit.
+/// C19: two implementations agree on H and keys whatever the secret looks like: leading zeros, top
+/// bit, both, neither. The peer's encodings are written by hand.
 #[test]
-fn c19_many_secrets() {
-    let mut hostile = Hostile::<ServerConnection>::new(Mode::PLAIN);
-    hostile.peer.offer.kex = vec!["curve25519-sha256".to_owned()];
-    hostile.advance_to(Stage::Authenticated);
-    for round in 0..30 {
+fn c19_every_shape_of_secret() {
+    static SHAPES: [(ChosenKex, &[u8]); 4] = [
+        (
+            ChosenKex::new(&[0x00, 0x7f, 1, 2]),
+            &[0, 0, 0, 3, 0x7f, 1, 2],
+        ),
+        (
+            ChosenKex::new(&[0x00, 0x00, 0x80, 1]),
+            &[0, 0, 0, 3, 0x00, 0x80, 1],
+        ),
+        (
+            ChosenKex::new(&[0x80, 1, 2, 3]),
+            &[0, 0, 0, 5, 0x00, 0x80, 1, 2, 3],
+        ),
+        (
+            ChosenKex::new(&[0x7f, 1, 2, 3]),
+            &[0, 0, 0, 4, 0x7f, 1, 2, 3],
+        ),
+    ];
+    fn check<E: Victim>(
+        mode: Mode,
+        kex: &'static ChosenKex,
+        encoded: &[u8],
+        connection: impl Fn(Pair) -> E,
+    ) {
+        let provider = kex.provider();
+        let builder = Pair::builder(mode)
+            .client(|_| ClientConfig::builder(provider.clone()))
+            .server(|_| {
+                ServerConfig::builder(provider.clone()).signing_host_key(fixtures::host_key())
+            });
+        let mut hostile = Hostile::with_connection(connection(builder.build()), mode.chunking);
+        hostile.peer.provider = provider;
+        hostile.peer.offer.kex = vec![ChosenKex::NAME.to_owned()];
+        hostile.peer.known_secret = Some(encoded.to_vec());
+        let before = kex.uses();
+        hostile.advance_to(Stage::Channel);
+        // Now the session id is not H.
         hostile.rekey();
-        assert_eq!(hostile.ended, None, "round {round}");
+        assert_eq!(hostile.ended, None);
+        hostile.send(&ChannelEof { recipient: 0 });
+        hostile.take_event(|event| matches!(E::shared(event), Some(Event::Eof(_))));
+        assert_eq!(kex.uses() - before, 4, "two exchanges of two sides");
+    }
+    for_each_chunking(|mode| {
+        for (kex, encoded) in &SHAPES {
+            check::<ClientConnection>(mode, kex, encoded, |pair| pair.client);
+            check::<ServerConnection>(mode, kex, encoded, |pair| pair.server);
+        }
+    });
+    for (kex, _) in &SHAPES {
+        assert!(kex.uses() > 0, "each shape has run");
     }
 }

@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
-use ssh_proto::crypto::{
-    CryptoProvider, HashAlgorithm, HashOutput, KexAlgorithm, KexExchange, KexResponse, KexShape,
-    PublicKey, SecureRandom, SharedSecret, Signature, SigningKey,
-};
+use ssh_proto::crypto::{CryptoProvider, HashOutput, KexAlgorithm, SecureRandom, SharedSecret};
 use ssh_proto::error::{CryptoError, DisconnectReason, Error};
 use ssh_proto::wire::connection as wire;
 use ssh_proto::wire::extension::Ping;
@@ -15,6 +12,7 @@ use ssh_proto::{
     ClientConnection, ClientEvent, Connection, Disconnected, Event, Instant, ServerConnection,
     ServerEvent,
 };
+use ssh_tests::faults::{BrokenKex, BrokenKey};
 use ssh_tests::hostile::Victim;
 use ssh_tests::raw::payload_of;
 use ssh_tests::rng::FailingRng;
@@ -448,77 +446,6 @@ fn u9_random_fails() {
     }
 }
 
-/// A host key that fails to sign.
-#[derive(Debug)]
-struct Broken(PublicKey);
-
-impl SigningKey for Broken {
-    fn public_key(&self) -> &PublicKey {
-        &self.0
-    }
-
-    fn algorithms(&self) -> &[&'static str] {
-        &["ssh-ed25519"]
-    }
-
-    fn sign(&self, _: &str, _: &[u8]) -> Result<Signature, CryptoError> {
-        Err(CryptoError::Failed)
-    }
-}
-
-/// A method that fails at one of its steps.
-struct BrokenKex(u8);
-
-impl KexAlgorithm for BrokenKex {
-    fn name(&self) -> &'static str {
-        "broken@example.org"
-    }
-
-    fn shape(&self) -> KexShape {
-        KexShape::Ecdh
-    }
-
-    fn hash(&self) -> &'static dyn HashAlgorithm {
-        fixtures::provider().sha256
-    }
-
-    fn start(
-        &self,
-        _: Option<&ssh_proto::crypto::DhGroup>,
-        _: &mut dyn SecureRandom,
-    ) -> Result<Box<dyn KexExchange>, CryptoError> {
-        match self.0 {
-            0 => Err(CryptoError::Failed),
-            _ => Ok(Box::new(Self(self.0))),
-        }
-    }
-
-    fn respond(
-        &self,
-        _: Option<&ssh_proto::crypto::DhGroup>,
-        _: &[u8],
-        _: &mut dyn SecureRandom,
-    ) -> Result<KexResponse, CryptoError> {
-        match self.0 {
-            1 => Err(CryptoError::Failed),
-            _ => Ok(KexResponse {
-                public: vec![1],
-                secret: SharedSecret::string(b"secret"),
-            }),
-        }
-    }
-}
-
-impl KexExchange for BrokenKex {
-    fn public(&self) -> &[u8] {
-        &[1]
-    }
-
-    fn complete(self: Box<Self>, _: &[u8]) -> Result<SharedSecret, CryptoError> {
-        Err(CryptoError::Failed)
-    }
-}
-
 /// U9: a provider that fails within a key exchange: no keys, no authentication, and it is said whose
 /// fault it was.
 #[test]
@@ -546,7 +473,7 @@ fn u9_crypto_fails() {
         assert!(c.exchanges.is_empty() && s.exchanges.is_empty());
         assert_eq!((c.host_key_checks, c.authenticated), (0, None));
     }
-    let broken = std::sync::Arc::new(Broken(fixtures::host_key().public_key().clone()));
+    let broken = std::sync::Arc::new(BrokenKey(fixtures::host_key().public_key().clone()));
     let mut pair = Pair::builder(Mode::PLAIN)
         .server(|b| b.signing_host_key(broken.clone()))
         .build();
