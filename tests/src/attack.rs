@@ -1,4 +1,4 @@
-//! What the attack tests share: each runs for the roles it names, whole and a byte at a time, and says what one bad step must lead to.
+//! What the attack tests share: each runs for the roles it names, with input whole, a byte at a time and cut at random, and says what one bad step must lead to.
 
 use ssh_proto::error::DisconnectReason;
 use ssh_proto::wire::number;
@@ -15,10 +15,14 @@ use crate::mode::{Chunking, Mode};
 use crate::raw::{RawPeer, payload_of};
 
 /// The modes of attack tests.
-pub const MODES: [Mode; 2] = [
+pub const MODES: [Mode; 3] = [
     Mode::PLAIN,
     Mode {
         chunking: Chunking::ByteAtATime,
+        ..Mode::PLAIN
+    },
+    Mode {
+        chunking: Chunking::Random(3),
         ..Mode::PLAIN
     },
 ];

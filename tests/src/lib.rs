@@ -37,6 +37,7 @@ pub mod app;
 pub mod attack;
 pub mod connected;
 pub mod endpoint;
+pub mod faults;
 pub mod fixtures;
 pub mod hostile;
 pub mod link;

@@ -89,6 +89,9 @@ pub struct RawPeer {
     pub session_id: Option<Vec<u8>>,
     /// The host key that the other side, a server, sent last.
     pub peer_host_key: Option<Vec<u8>>,
+    /// The shared secret in the encoding in which it is hashed, where the test knows it beforehand
+    /// and does not rely on [`SharedSecret`](ssh_proto::crypto::SharedSecret) for it.
+    pub known_secret: Option<Vec<u8>>,
     /// The other side's `DISCONNECT`s.
     pub disconnects: Vec<DisconnectReason>,
     pub(crate) first_kexinit_seen: bool,
@@ -145,6 +148,7 @@ impl RawPeer {
             strict: false,
             session_id: None,
             peer_host_key: None,
+            known_secret: None,
             disconnects: Vec::new(),
             first_kexinit_seen: false,
             our_kexinit_stale: false,

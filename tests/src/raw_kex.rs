@@ -327,8 +327,15 @@ impl RawPeer {
             hashed.extend((part.len() as u32).to_be_bytes());
             hashed.extend(part);
         }
-        hashed.extend(secret.as_encoded());
+        hashed.extend(self.encoded(secret));
         self.hash().hash(&[&hashed]).as_ref().to_vec()
+    }
+
+    /// K as this peer hashes it: what the test wrote down, or else what the provider says.
+    fn encoded<'a>(&'a self, secret: &'a SharedSecret) -> &'a [u8] {
+        self.known_secret
+            .as_deref()
+            .unwrap_or_else(|| secret.as_encoded())
     }
 
     fn hash(&self) -> &'static dyn HashAlgorithm {
@@ -356,7 +363,7 @@ impl RawPeer {
         let Pending::Secrets(secret, hash) = &self.pending else {
             panic!("no key exchange has made keys");
         };
-        let (k, session_id) = (secret.as_encoded(), self.session_id.as_deref());
+        let (k, session_id) = (self.encoded(secret), self.session_id.as_deref());
         let session_id = session_id.expect("session id");
         let mut key = Vec::new();
         while key.len() < len {

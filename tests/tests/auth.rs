@@ -5,10 +5,10 @@ use std::time::Duration;
 use ssh_proto::error::{ApiMisuse, DisconnectReason, Error, Limit};
 use ssh_proto::{
     AuthMethod, AuthOutcome, AuthRequest, AuthTurn, ClientConnection, ClientEvent, Connection,
-    Disconnected, Event, Limits, MethodSet, Password, ServerConnection, ServerEvent, Timer,
+    Disconnected, Event, MethodSet, Password, ServerConnection, ServerEvent, Timer,
 };
 use ssh_tests::{
-    ClientApp, Credential, Inbox, Job, Mode, Pair, ServerApp, fixtures, for_each_mode, take,
+    ClientApp, Credential, Inbox, Job, Pair, ServerApp, fixtures, for_each_mode, take,
 };
 
 /// A pair whose events the test answers itself, at the client's first turn.
@@ -166,35 +166,39 @@ fn a_password_is_changed() {
 /// Only a password can be answered with the demand to change it.
 #[test]
 fn nothing_else_has_a_password_to_change() {
-    let mut login = Login::new(Pair::new(Mode::PLAIN));
-    let turn = login.turn();
-    login.pair.client.auth_none(turn).unwrap();
-    login.run();
-    let request = login.request();
-    let answer = login
-        .pair
-        .server
-        .request_password_change(request, "why not");
-    assert_eq!(answer, Err(ApiMisuse::WrongAnswer));
-    login.run();
-    assert_eq!(
-        login.turn().outcome(),
-        &AuthOutcome::Failed,
-        "refused instead"
-    );
+    for_each_mode(|mode| {
+        let mut login = Login::new(Pair::new(mode));
+        let turn = login.turn();
+        login.pair.client.auth_none(turn).unwrap();
+        login.run();
+        let request = login.request();
+        let answer = login
+            .pair
+            .server
+            .request_password_change(request, "why not");
+        assert_eq!(answer, Err(ApiMisuse::WrongAnswer));
+        login.run();
+        assert_eq!(
+            login.turn().outcome(),
+            &AuthOutcome::Failed,
+            "refused instead"
+        );
+    });
 }
 
 #[test]
 fn a_password_too_long_gives_the_turn_back() {
-    let mut login = Login::new(Pair::new(Mode::PLAIN));
-    let turn = login.turn();
-    let long = Password::new(vec![b'x'; 1025]);
-    let answer = login.pair.client.auth_password(turn, &long);
-    assert_eq!(answer, Err(ApiMisuse::InvalidText));
-    login.run();
-    let request = login.password("short");
-    login.accept(request);
-    login.assert_authenticated("password");
+    for_each_mode(|mode| {
+        let mut login = Login::new(Pair::new(mode));
+        let turn = login.turn();
+        let long = Password::new(vec![b'x'; 1025]);
+        let answer = login.pair.client.auth_password(turn, &long);
+        assert_eq!(answer, Err(ApiMisuse::InvalidText));
+        login.run();
+        let request = login.password("short");
+        login.accept(request);
+        login.assert_authenticated("password");
+    });
 }
 
 #[test]
@@ -327,53 +331,57 @@ fn g6_failures_are_counted() {
 /// G6, G27: partial successes count among all requests, so that they have an end.
 #[test]
 fn g6_requests_are_counted() {
-    let builder = Pair::builder(Mode::PLAIN).server_limits(|limits| limits.auth_requests = 10);
-    let mut login = Login::new(builder.build());
-    // The request for the service is one of them.
-    for _ in 1..10 {
-        let request = login.password("right");
-        let password = MethodSet::PASSWORD;
+    for_each_mode(|mode| {
+        let builder = Pair::builder(mode).server_limits(|limits| limits.auth_requests = 10);
+        let mut login = Login::new(builder.build());
+        // The request for the service is one of them.
+        for _ in 1..10 {
+            let request = login.password("right");
+            let password = MethodSet::PASSWORD;
+            login
+                .pair
+                .server
+                .accept_auth_partially(request, password)
+                .unwrap();
+            login.run();
+            assert_eq!(login.pair.server_end(), None);
+        }
+        let turn = login.turn();
         login
             .pair
-            .server
-            .accept_auth_partially(request, password)
+            .client
+            .auth_password(turn, &Password::new("x"))
             .unwrap();
         login.run();
-        assert_eq!(login.pair.server_end(), None);
-    }
-    let turn = login.turn();
-    login
-        .pair
-        .client
-        .auth_password(turn, &Password::new("x"))
-        .unwrap();
-    login.run();
-    login.assert_server_ended(
-        Limit::AuthRequests,
-        DisconnectReason::NO_MORE_AUTH_METHODS_AVAILABLE,
-    );
+        login.assert_server_ended(
+            Limit::AuthRequests,
+            DisconnectReason::NO_MORE_AUTH_METHODS_AVAILABLE,
+        );
+    });
 }
 
 /// G6: queries, which prove nothing and cost little, have a bound of their own.
 #[test]
 fn g6_queries_are_counted() {
-    let mut login = Login::new(Pair::new(Mode::PLAIN));
-    let key = fixtures::user_key().public_key().clone();
-    for asked in 0..16 {
-        let turn = login.turn();
-        login.pair.client.query_publickey(turn, &key).unwrap();
-        login.run();
-        if asked == 15 {
-            break;
+    for_each_mode(|mode| {
+        let mut login = Login::new(Pair::new(mode));
+        let key = fixtures::user_key().public_key().clone();
+        for asked in 0..16 {
+            let turn = login.turn();
+            login.pair.client.query_publickey(turn, &key).unwrap();
+            login.run();
+            if asked == 15 {
+                break;
+            }
+            let query = take!(login.server.events, ServerEvent::KeyQuery(query) => query);
+            login.pair.server.answer_key_query(query, true).unwrap();
+            login.run();
         }
-        let query = take!(login.server.events, ServerEvent::KeyQuery(query) => query);
-        login.pair.server.answer_key_query(query, true).unwrap();
-        login.run();
-    }
-    login.assert_server_ended(
-        Limit::KeyQueries,
-        DisconnectReason::NO_MORE_AUTH_METHODS_AVAILABLE,
-    );
+        login.assert_server_ended(
+            Limit::KeyQueries,
+            DisconnectReason::NO_MORE_AUTH_METHODS_AVAILABLE,
+        );
+    });
 }
 
 #[test]
@@ -491,23 +499,25 @@ fn g19_login_grace() {
 /// The grace of a client that wants one, and none after success.
 #[test]
 fn login_grace_ends_with_success() {
-    let grace = Some(Duration::from_secs(10));
-    let builder = || Pair::builder(Mode::PLAIN).limits(|limits| limits.login_grace = grace);
-    let mut pair = builder().build();
-    pair.to_client.stall(true);
-    pair.advance(
-        Duration::from_secs(10),
-        &mut ClientApp::new([]),
-        &mut ServerApp::new(),
-    );
-    let timeout = Disconnected::Error(Error::Timeout(Timer::LoginGrace));
-    assert_eq!(pair.client_end(), Some(&timeout));
+    for_each_mode(|mode| {
+        let grace = Some(Duration::from_secs(10));
+        let builder = || Pair::builder(mode).limits(|limits| limits.login_grace = grace);
+        let mut pair = builder().build();
+        pair.to_client.stall(true);
+        pair.advance(
+            Duration::from_secs(10),
+            &mut ClientApp::new([]),
+            &mut ServerApp::new(),
+        );
+        let timeout = Disconnected::Error(Error::Timeout(Timer::LoginGrace));
+        assert_eq!(pair.client_end(), Some(&timeout));
 
-    let (mut client, mut server) = (ClientApp::new([]), ServerApp::new());
-    let mut pair = builder().build();
-    pair.advance(Duration::from_secs(100), &mut client, &mut server);
-    assert!(client.authenticated.is_some());
-    assert_eq!((pair.client_end(), pair.server_end()), (None, None));
+        let (mut client, mut server) = (ClientApp::new([]), ServerApp::new());
+        let mut pair = builder().build();
+        pair.advance(Duration::from_secs(100), &mut client, &mut server);
+        assert!(client.authenticated.is_some());
+        assert_eq!((pair.client_end(), pair.server_end()), (None, None));
+    });
 }
 
 /// D4, G15: an application that never answers is not waited for without end.
@@ -541,51 +551,53 @@ fn decisions_have_a_deadline() {
 /// D4: the same for host keys, with a deadline where the client has one.
 #[test]
 fn d4_host_key_undecided() {
-    let mut pair = Pair::builder(Mode::PLAIN)
-        .client_limits(|limits| limits.decision_timeout = Some(Duration::from_secs(20)))
-        .build();
-    let (mut client, mut server) = (Inbox::new(), ServerApp::new());
-    pair.advance(Duration::from_secs(20), &mut client, &mut server);
-    let timeout = Disconnected::Error(Error::Timeout(Timer::Decision));
-    assert_eq!(pair.client_end(), Some(&timeout));
-    let check = take!(client.events, ClientEvent::HostKey(check) => check);
-    assert_eq!(
-        pair.client.accept_host_key(check),
-        Err(ApiMisuse::StaleToken)
-    );
+    for_each_mode(|mode| {
+        let mut pair = Pair::builder(mode)
+            .client_limits(|limits| limits.decision_timeout = Some(Duration::from_secs(20)))
+            .build();
+        let (mut client, mut server) = (Inbox::new(), ServerApp::new());
+        pair.advance(Duration::from_secs(20), &mut client, &mut server);
+        let timeout = Disconnected::Error(Error::Timeout(Timer::Decision));
+        assert_eq!(pair.client_end(), Some(&timeout));
+        let check = take!(client.events, ClientEvent::HostKey(check) => check);
+        assert_eq!(
+            pair.client.accept_host_key(check),
+            Err(ApiMisuse::StaleToken)
+        );
+    });
 }
 
 /// G20: what was accepted without proof says so.
 #[test]
 fn g20_trivial_success_is_named() {
-    let mut client = ClientApp::with_credential(Credential::None, []);
-    let mut server = ServerApp::new();
-    server.admits_all = true;
-    Pair::new(Mode::PLAIN).run(&mut client, &mut server);
-    let proof = client.authenticated.expect("let in");
-    assert_eq!((proof.method(), proof.key()), ("none", None));
+    for_each_mode(|mode| {
+        let mut client = ClientApp::with_credential(Credential::None, []);
+        let mut server = ServerApp::new();
+        server.admits_all = true;
+        Pair::new(mode).run(&mut client, &mut server);
+        let proof = client.authenticated.expect("let in");
+        assert_eq!((proof.method(), proof.key()), ("none", None));
+    });
 }
 
 /// G16: user names that are out of bounds never reach the wire or the application.
 #[test]
 fn g16_user_names() {
-    let config = fixtures::client_config()
-        .limits(Limits::default())
-        .build()
-        .unwrap();
-    let server = fixtures::server_config().build().unwrap();
-    let random = || Box::new(ssh_tests::TestRng::new(1));
-    for bad in ["nul\0", &"x".repeat(257)] {
-        let made = ClientConnection::new(&config, bad, random(), ssh_proto::Instant::EPOCH);
-        assert_eq!(made.err(), Some(Error::ApiMisuse(ApiMisuse::InvalidText)));
-    }
-    for good in ["-oProxyCommand=x", "$(reboot)", "a b", &"x".repeat(256)] {
-        let mut pair = Pair::from_configs(Mode::PLAIN, &config, &server, good);
-        let (mut client, mut server) = (ClientApp::new([]), ServerApp::new());
-        server.passwords = vec![(good.to_owned(), fixtures::PASSWORD.to_owned())];
-        pair.run(&mut client, &mut server);
-        assert_eq!(server.authenticated.expect("a name is a name").user(), good);
-    }
+    for_each_mode(|mode| {
+        let (config, _) = Pair::builder(mode).configs();
+        let random = || Box::new(ssh_tests::TestRng::new(1));
+        for bad in ["nul\0", &"x".repeat(257)] {
+            let made = ClientConnection::new(&config, bad, random(), ssh_proto::Instant::EPOCH);
+            assert_eq!(made.err(), Some(Error::ApiMisuse(ApiMisuse::InvalidText)));
+        }
+        for good in ["-oProxyCommand=x", "$(reboot)", "a b", &"x".repeat(256)] {
+            let mut pair = Pair::builder(mode).user(good).build();
+            let (mut client, mut server) = (ClientApp::new([]), ServerApp::new());
+            server.passwords = vec![(good.to_owned(), fixtures::PASSWORD.to_owned())];
+            pair.run(&mut client, &mut server);
+            assert_eq!(server.authenticated.expect("a name is a name").user(), good);
+        }
+    });
 }
 
 /// The event comes once on each side, and names the same.

@@ -1,14 +1,17 @@
 //! From the first byte to the first keys: negotiation, reports, extensions, keys held elsewhere.
 
 use ssh_proto::error::{DisconnectReason, Error, KexSlot, PeerIncompatible};
+use ssh_proto::wire::connection::ChannelEof;
 use ssh_proto::wire::number;
 use ssh_proto::{
-    ClientConnection, ClientEvent, Connection, Disconnected, Event, HostKey, Negotiated,
-    ServerConnection, ServerEvent,
+    ClientConfig, ClientConnection, ClientEvent, Connection, Disconnected, Event, HostKey,
+    Negotiated, ServerConfig, ServerConnection, ServerEvent,
 };
+use ssh_tests::faults::ChosenKex;
 use ssh_tests::hostile::Victim;
 use ssh_tests::{
-    App, ClientApp, Credential, Hostile, Job, Mode, Pair, ServerApp, Stage, fixtures, for_each_mode,
+    App, ClientApp, Credential, Hostile, Job, Mode, Pair, ServerApp, Stage, fixtures,
+    for_each_chunking, for_each_mode,
 };
 
 /// Logs in, runs a command, replaces keys, runs what is left.
@@ -25,40 +28,42 @@ fn run_session(pair: &mut Pair, client: &mut ClientApp, server: &mut ServerApp) 
 
 #[test]
 fn every_kex_cipher_and_mac_works() {
-    let provider = fixtures::provider();
-    let macs: Vec<_> = provider.macs.iter().map(|a| a.name()).collect();
-    for kex in provider.kex.iter().map(|a| a.name()) {
-        for cipher in provider.ciphers.iter() {
-            for mac in &macs[..if cipher.is_aead() { 1 } else { macs.len() }] {
-                let mut pair = Pair::builder(Mode::PLAIN)
-                    .client(|b| b.kex([kex]).ciphers([cipher.name()]).macs([*mac]))
-                    .build();
-                let mut client = ClientApp::new([Job::with_input("echo", "hello")]);
-                let mut server = ServerApp::new();
-                run_session(&mut pair, &mut client, &mut server);
-                assert_eq!(client.results[0].stdout, b"hello");
-                assert_eq!(client.exchanges, server.exchanges, "both report the same");
-                let [first, second] = &client.exchanges[..] else {
-                    panic!("two exchanges");
-                };
-                assert!(!first.is_rekey && second.is_rekey);
-                for report in [first, second] {
-                    assert_eq!(report.kex, kex);
-                    assert_eq!(report.post_quantum, kex.starts_with("mlkem"));
-                    assert!(report.strict_kex);
-                    assert_eq!(report.host_key_algorithm, "ssh-ed25519");
-                    assert_eq!(&report.host_key, fixtures::host_key().public_key());
-                    assert_eq!(Some(&report.session_id), pair.client.session_id());
-                    for suite in [report.client_to_server, report.server_to_client] {
-                        assert_eq!(suite.cipher, cipher.name());
-                        assert_eq!(suite.mac, (!cipher.is_aead()).then_some(*mac));
-                        assert_eq!(suite.compression, "none");
+    for_each_mode(|mode| {
+        let provider = fixtures::provider();
+        let macs: Vec<_> = provider.macs.iter().map(|a| a.name()).collect();
+        for kex in provider.kex.iter().map(|a| a.name()) {
+            for cipher in provider.ciphers.iter() {
+                for mac in &macs[..if cipher.is_aead() { 1 } else { macs.len() }] {
+                    let mut pair = Pair::builder(mode)
+                        .client(|b| b.kex([kex]).ciphers([cipher.name()]).macs([*mac]))
+                        .build();
+                    let mut client = ClientApp::new([Job::with_input("echo", "hello")]);
+                    let mut server = ServerApp::new();
+                    run_session(&mut pair, &mut client, &mut server);
+                    assert_eq!(client.results[0].stdout, b"hello");
+                    assert_eq!(client.exchanges, server.exchanges, "both report the same");
+                    let kept = mode.rekey_every.is_none();
+                    let exchanges = client.exchanges.len();
+                    assert!(if kept { exchanges == 2 } else { exchanges > 2 });
+                    for (at, report) in client.exchanges.iter().enumerate() {
+                        assert_eq!(report.is_rekey, at > 0);
+                        assert_eq!(report.kex, kex);
+                        assert_eq!(report.post_quantum, kex.starts_with("mlkem"));
+                        assert!(report.strict_kex);
+                        assert_eq!(report.host_key_algorithm, "ssh-ed25519");
+                        assert_eq!(&report.host_key, fixtures::host_key().public_key());
+                        assert_eq!(Some(&report.session_id), pair.client.session_id());
+                        for suite in [report.client_to_server, report.server_to_client] {
+                            assert_eq!(suite.cipher, cipher.name());
+                            assert_eq!(suite.mac, (!cipher.is_aead()).then_some(*mac));
+                            assert_eq!(suite.compression, "none");
+                        }
                     }
+                    assert_eq!(pair.client.session_id(), pair.server.session_id());
                 }
-                assert_eq!(pair.client.session_id(), pair.server.session_id());
             }
         }
-    }
+    });
 }
 
 #[test]
@@ -246,7 +251,7 @@ fn e1_nothing_in_common() {
 }
 
 /// E1 against a peer: each slot of each direction alone, in both roles, with DISCONNECT 3.
-fn fails_in_each_slot<E: Victim>() {
+fn fails_in_each_slot<E: Victim>(mode: Mode) {
     type Change = fn(&mut ssh_tests::RawOffer);
     fn set(list: &mut Vec<String>, name: &str) {
         *list = vec![name.to_owned()];
@@ -278,7 +283,7 @@ fn fails_in_each_slot<E: Victim>() {
         }),
     ];
     for (slot, change) in changes {
-        let mut hostile = Hostile::<E>::at(Stage::Identified, Mode::PLAIN);
+        let mut hostile = Hostile::<E>::at(Stage::Identified, mode);
         change(&mut hostile.peer.offer);
         hostile.peer.send_kexinit();
         hostile.assert_disconnected(DisconnectReason::KEY_EXCHANGE_FAILED);
@@ -288,29 +293,33 @@ fn fails_in_each_slot<E: Victim>() {
 
 #[test]
 fn e1_each_slot_of_each_direction() {
-    fails_in_each_slot::<ClientConnection>();
-    fails_in_each_slot::<ServerConnection>();
+    for_each_chunking(|mode| {
+        fails_in_each_slot::<ClientConnection>(mode);
+        fails_in_each_slot::<ServerConnection>(mode);
+    });
 }
 
 /// E1: with an AEAD cipher the MAC lists are not consulted.
 #[test]
 fn e1_aead_needs_no_mac() {
-    fn check<E: Victim>() {
-        let mut hostile = Hostile::<E>::new(Mode::PLAIN);
+    fn check<E: Victim>(mode: Mode) {
+        let mut hostile = Hostile::<E>::new(mode);
         let offer = &mut hostile.peer.offer;
         offer.ciphers = std::array::from_fn(|_| vec!["aes256-gcm@openssh.com".to_owned()]);
         offer.macs = std::array::from_fn(|_| vec!["hmac-of-another-world".to_owned()]);
         hostile.advance_to(Stage::Channel);
     }
-    check::<ClientConnection>();
-    check::<ServerConnection>();
+    for_each_chunking(|mode| {
+        check::<ClientConnection>(mode);
+        check::<ServerConnection>(mode);
+    });
 }
 
 /// E2: each direction has algorithms of its own.
 #[test]
 fn e2_directions_differ() {
-    fn check<E: Victim>() {
-        let mut hostile = Hostile::<E>::new(Mode::PLAIN);
+    fn check<E: Victim>(mode: Mode) {
+        let mut hostile = Hostile::<E>::new(mode);
         let offer = &mut hostile.peer.offer;
         let names = |name: &str| vec![name.to_owned()];
         offer.ciphers = [names("aes192-ctr"), names("chacha20-poly1305@openssh.com")];
@@ -342,30 +351,34 @@ fn e2_directions_differ() {
             assert_eq!(report.server_to_client.mac, None);
         }
     }
-    check::<ClientConnection>();
-    check::<ServerConnection>();
+    for_each_chunking(|mode| {
+        check::<ClientConnection>(mode);
+        check::<ServerConnection>(mode);
+    });
 }
 
 /// E3: the client's order decides.
 #[test]
 fn e3_the_client_prefers() {
-    for names in [["aes128-ctr", "aes256-ctr"], ["aes256-ctr", "aes128-ctr"]] {
-        let mut pair = Pair::builder(Mode::PLAIN)
-            .client(|b| b.ciphers(names))
-            .server(|b| b.ciphers(["aes256-ctr", "aes128-ctr"]))
-            .build();
-        let mut client = ClientApp::new([]);
-        pair.run(&mut client, &mut ServerApp::new());
-        assert_eq!(client.exchanges[0].client_to_server.cipher, names[0]);
-        assert_eq!(client.exchanges[0].server_to_client.cipher, names[0]);
-    }
+    for_each_mode(|mode| {
+        for names in [["aes128-ctr", "aes256-ctr"], ["aes256-ctr", "aes128-ctr"]] {
+            let mut pair = Pair::builder(mode)
+                .client(|b| b.ciphers(names))
+                .server(|b| b.ciphers(["aes256-ctr", "aes128-ctr"]))
+                .build();
+            let mut client = ClientApp::new([]);
+            pair.run(&mut client, &mut ServerApp::new());
+            assert_eq!(client.exchanges[0].client_to_server.cipher, names[0]);
+            assert_eq!(client.exchanges[0].server_to_client.cipher, names[0]);
+        }
+    });
 }
 
 /// E10: the other role's marker says nothing, and no marker is ever chosen.
 #[test]
 fn e10_markers_of_the_wrong_role() {
-    fn check<E: Victim>() {
-        let mut hostile = Hostile::<E>::at(Stage::Identified, Mode::PLAIN);
+    fn check<E: Victim>(mode: Mode) {
+        let mut hostile = Hostile::<E>::at(Stage::Identified, mode);
         let offer = &mut hostile.peer.offer;
         offer.ext_info = false;
         offer.strict = false;
@@ -394,19 +407,66 @@ fn e10_markers_of_the_wrong_role() {
             assert!(format!("{report:?}").contains("strict_kex: false"));
         }
     }
-    check::<ClientConnection>();
-    check::<ServerConnection>();
+    for_each_chunking(|mode| {
+        check::<ClientConnection>(mode);
+        check::<ServerConnection>(mode);
+    });
 }
 
-/// C19: two implementations agree on H and keys whatever the secret looks like; one exchange in
-/// 256 has a leading zero, one in two a top bit.
+/// C19: two implementations agree on H and keys whatever the secret looks like: leading zeros, top
+/// bit, both, neither. The peer's encodings are written by hand.
 #[test]
-fn c19_many_secrets() {
-    let mut hostile = Hostile::<ServerConnection>::new(Mode::PLAIN);
-    hostile.peer.offer.kex = vec!["curve25519-sha256".to_owned()];
-    hostile.advance_to(Stage::Authenticated);
-    for round in 0..30 {
+fn c19_every_shape_of_secret() {
+    static SHAPES: [(ChosenKex, &[u8]); 4] = [
+        (
+            ChosenKex::new(&[0x00, 0x7f, 1, 2]),
+            &[0, 0, 0, 3, 0x7f, 1, 2],
+        ),
+        (
+            ChosenKex::new(&[0x00, 0x00, 0x80, 1]),
+            &[0, 0, 0, 3, 0x00, 0x80, 1],
+        ),
+        (
+            ChosenKex::new(&[0x80, 1, 2, 3]),
+            &[0, 0, 0, 5, 0x00, 0x80, 1, 2, 3],
+        ),
+        (
+            ChosenKex::new(&[0x7f, 1, 2, 3]),
+            &[0, 0, 0, 4, 0x7f, 1, 2, 3],
+        ),
+    ];
+    fn check<E: Victim>(
+        mode: Mode,
+        kex: &'static ChosenKex,
+        encoded: &[u8],
+        connection: impl Fn(Pair) -> E,
+    ) {
+        let provider = kex.provider();
+        let builder = Pair::builder(mode)
+            .client(|_| ClientConfig::builder(provider.clone()))
+            .server(|_| {
+                ServerConfig::builder(provider.clone()).signing_host_key(fixtures::host_key())
+            });
+        let mut hostile = Hostile::with_connection(connection(builder.build()), mode.chunking);
+        hostile.peer.provider = provider;
+        hostile.peer.offer.kex = vec![ChosenKex::NAME.to_owned()];
+        hostile.peer.known_secret = Some(encoded.to_vec());
+        let before = kex.uses();
+        hostile.advance_to(Stage::Channel);
+        // Now the session id is not H.
         hostile.rekey();
-        assert_eq!(hostile.ended, None, "round {round}");
+        assert_eq!(hostile.ended, None);
+        hostile.send(&ChannelEof { recipient: 0 });
+        hostile.take_event(|event| matches!(E::shared(event), Some(Event::Eof(_))));
+        assert_eq!(kex.uses() - before, 4, "two exchanges of two sides");
+    }
+    for_each_chunking(|mode| {
+        for (kex, encoded) in &SHAPES {
+            check::<ClientConnection>(mode, kex, encoded, |pair| pair.client);
+            check::<ServerConnection>(mode, kex, encoded, |pair| pair.server);
+        }
+    });
+    for (kex, _) in &SHAPES {
+        assert!(kex.uses() > 0, "each shape has run");
     }
 }

@@ -13,7 +13,8 @@ use ssh_proto::{
 };
 use ssh_tests::hostile::Victim;
 use ssh_tests::{
-    Connected, Endpoint, Hostile, Mode, Pair, Stage, fixtures, for_each_mode, read_all,
+    Connected, Endpoint, Hostile, Link, Mode, Pair, Stage, fixtures, for_each_chunking,
+    for_each_mode, read_all,
 };
 
 fn secs(secs: u64) -> Duration {
@@ -25,20 +26,20 @@ fn timeout(timer: Timer) -> Option<Disconnected> {
 }
 
 /// A connection of a changed config, and a peer that has done nothing.
-fn hostile_server(change: impl Fn(&mut Limits)) -> Hostile<ServerConnection> {
-    let (client, server) = Pair::builder(Mode::PLAIN).limits(change).configs();
-    let pair = Pair::from_configs(Mode::PLAIN, &client, &server, fixtures::USER);
-    Hostile::with_connection(pair.server, Mode::PLAIN.chunking)
+fn hostile_server(mode: Mode, change: impl Fn(&mut Limits)) -> Hostile<ServerConnection> {
+    let (client, server) = Pair::builder(mode).limits(change).configs();
+    let pair = Pair::from_configs(mode, &client, &server, fixtures::USER);
+    Hostile::with_connection(pair.server, mode.chunking)
 }
 
-fn hostile_client(change: impl Fn(&mut Limits)) -> Hostile<ClientConnection> {
-    let (client, server) = Pair::builder(Mode::PLAIN).limits(change).configs();
-    let pair = Pair::from_configs(Mode::PLAIN, &client, &server, fixtures::USER);
-    Hostile::with_connection(pair.client, Mode::PLAIN.chunking)
+fn hostile_client(mode: Mode, change: impl Fn(&mut Limits)) -> Hostile<ClientConnection> {
+    let (client, server) = Pair::builder(mode).limits(change).configs();
+    let pair = Pair::from_configs(mode, &client, &server, fixtures::USER);
+    Hostile::with_connection(pair.client, mode.chunking)
 }
 
 /// U6: an application that fetches no events reads nothing, and what is handed over all the same
-/// has a bound.
+/// has a bound. No modes: what is handed over is never parsed, however it is cut.
 #[test]
 fn u6_input_that_nobody_parses() {
     fn check<E: Victim>(stage: Stage, most: usize) {
@@ -65,32 +66,34 @@ fn u6_input_that_nobody_parses() {
 /// No login needs megabytes.
 #[test]
 fn input_before_authentication_is_bounded() {
-    for kept in [false, true] {
-        let mut hostile = hostile_server(|limits| limits.pre_auth_bytes = 100_000);
-        hostile.advance_to(match kept {
-            true => Stage::Authenticated,
-            false => Stage::Service,
-        });
-        for _ in 0..5 {
-            hostile.send(&Ignore { data: &[0; 30_000] });
-        }
-        match kept {
-            true => assert_eq!(hostile.ended, None),
-            false => {
-                let limit = Error::LimitExceeded(Limit::PreAuthInput);
-                assert_eq!(hostile.ended, Some(Disconnected::Error(limit)));
-                hostile.assert_disconnected(DisconnectReason::BY_APPLICATION);
+    for_each_chunking(|mode| {
+        for kept in [false, true] {
+            let mut hostile = hostile_server(mode, |limits| limits.pre_auth_bytes = 100_000);
+            hostile.advance_to(match kept {
+                true => Stage::Authenticated,
+                false => Stage::Service,
+            });
+            for _ in 0..5 {
+                hostile.send(&Ignore { data: &[0; 30_000] });
+            }
+            match kept {
+                true => assert_eq!(hostile.ended, None),
+                false => {
+                    let limit = Error::LimitExceeded(Limit::PreAuthInput);
+                    assert_eq!(hostile.ended, Some(Disconnected::Error(limit)));
+                    hostile.assert_disconnected(DisconnectReason::BY_APPLICATION);
+                }
             }
         }
-    }
+    });
 }
 
 /// U6: a peer that asks without end and reads nothing: answers pile up to a bound, then nothing is
 /// read any more; once it reads, everything goes on.
 #[test]
 fn u6_peer_that_never_reads() {
-    fn check<E: Victim>(ping: bool) {
-        let mut hostile = Hostile::<E>::at(Stage::Channel, Mode::PLAIN);
+    fn check<E: Victim>(ping: bool, mode: Mode) {
+        let mut hostile = Hostile::<E>::at(Stage::Channel, mode);
         let limits = Limits::default();
         let payload = match ping {
             true => ssh_tests::raw::payload_of(&Ping { data: &[7; 3_000] }),
@@ -99,12 +102,14 @@ fn u6_peer_that_never_reads() {
                 want_reply: true,
             }),
         };
+        let mut link = Link::new(mode.chunking);
         let mut sent = 0;
         while hostile.connection.wants_read() && sent < 5_000 {
             let packet = hostile.peer.seal(&payload);
-            hostile
-                .connection
-                .handle_input(hostile.now, BytesMut::from(&packet[..]));
+            link.push(hostile.now, BytesMut::from(&packet[..]));
+            while let Some(piece) = link.pull(hostile.now) {
+                hostile.connection.handle_input(hostile.now, piece);
+            }
             while hostile.connection.next_event().is_some() {}
             sent += 1;
         }
@@ -130,16 +135,18 @@ fn u6_peer_that_never_reads() {
         assert!(hostile.connection.wants_read());
         assert_eq!(hostile.ended, None);
     }
-    check::<ServerConnection>(true);
-    check::<ServerConnection>(false);
-    check::<ClientConnection>(false);
+    for_each_chunking(|mode| {
+        check::<ServerConnection>(true, mode);
+        check::<ServerConnection>(false, mode);
+        check::<ClientConnection>(false, mode);
+    });
 }
 
 /// From our `KEXINIT` to the peer's `NEWKEYS` there is a deadline, wherever the peer stops.
 #[test]
 fn a8_stalled_handshakes_end() {
-    fn check<E: Victim>(stage: Stage) {
-        let mut hostile = Hostile::<E>::at(stage, Mode::PLAIN);
+    fn check<E: Victim>(stage: Stage, mode: Mode) {
+        let mut hostile = Hostile::<E>::at(stage, mode);
         // Half of a packet does not help.
         if stage > Stage::Start {
             hostile.peer.push_bytes(&[0, 0]);
@@ -153,32 +160,36 @@ fn a8_stalled_handshakes_end() {
             _ => hostile.assert_disconnected(DisconnectReason::BY_APPLICATION),
         }
     }
-    for stage in [
-        Stage::Start,
-        Stage::Identified,
-        Stage::KexInit,
-        Stage::BeforeNewKeys,
-    ] {
-        check::<ClientConnection>(stage);
-        check::<ServerConnection>(stage);
-    }
+    for_each_chunking(|mode| {
+        for stage in [
+            Stage::Start,
+            Stage::Identified,
+            Stage::KexInit,
+            Stage::BeforeNewKeys,
+        ] {
+            check::<ClientConnection>(stage, mode);
+            check::<ServerConnection>(stage, mode);
+        }
+    });
 }
 
 /// B12, G19: noise does not keep a login alive.
 #[test]
 fn g19_noise_extends_nothing() {
-    let mut hostile = Hostile::<ServerConnection>::at(Stage::Service, Mode::PLAIN);
-    for _ in 0..119 {
+    for_each_chunking(|mode| {
+        let mut hostile = Hostile::<ServerConnection>::at(Stage::Service, mode);
+        for _ in 0..119 {
+            hostile.advance(secs(1));
+            hostile.send(&Ignore {
+                data: b"still here",
+            });
+            hostile.send(&Ping { data: b"are you" });
+        }
+        assert_eq!(hostile.ended, None);
         hostile.advance(secs(1));
-        hostile.send(&Ignore {
-            data: b"still here",
-        });
-        hostile.send(&Ping { data: b"are you" });
-    }
-    assert_eq!(hostile.ended, None);
-    hostile.advance(secs(1));
-    assert_eq!(hostile.ended, timeout(Timer::LoginGrace));
-    hostile.assert_disconnected(DisconnectReason::BY_APPLICATION);
+        assert_eq!(hostile.ended, timeout(Timer::LoginGrace));
+        hostile.assert_disconnected(DisconnectReason::BY_APPLICATION);
+    });
 }
 
 /// Keepalives: sent after silence, given up after so many.
@@ -207,28 +218,33 @@ fn keepalive_of_a_silent_peer() {
         assert_eq!(hostile.ended, timeout(Timer::KeepAlive));
         hostile.assert_disconnected(DisconnectReason::BY_APPLICATION);
     }
-    let change = |limits: &mut Limits| limits.keepalive_interval = Some(secs(10));
-    check(hostile_server(change));
-    check(hostile_client(change));
+    for_each_chunking(|mode| {
+        let change = |limits: &mut Limits| limits.keepalive_interval = Some(secs(10));
+        check(hostile_server(mode, change));
+        check(hostile_client(mode, change));
+    });
 }
 
 /// I8: whatever arrives shows life: either reply, UNIMPLEMENTED, noise.
 #[test]
 fn i8_anything_is_life() {
-    for answer in [
-        &[number::REQUEST_SUCCESS][..],
-        &[number::REQUEST_FAILURE],
-        &[number::UNIMPLEMENTED, 0, 0, 0, 9],
-        &[number::IGNORE, 0, 0, 0, 0],
-    ] {
-        let mut hostile = hostile_server(|limits| limits.keepalive_interval = Some(secs(10)));
-        hostile.advance_to(Stage::Channel);
-        for _ in 0..20 {
-            hostile.advance(secs(25));
-            hostile.send_payload(answer);
-            assert_eq!(hostile.ended, None);
+    for_each_chunking(|mode| {
+        for answer in [
+            &[number::REQUEST_SUCCESS][..],
+            &[number::REQUEST_FAILURE],
+            &[number::UNIMPLEMENTED, 0, 0, 0, 9],
+            &[number::IGNORE, 0, 0, 0, 0],
+        ] {
+            let mut hostile =
+                hostile_server(mode, |limits| limits.keepalive_interval = Some(secs(10)));
+            hostile.advance_to(Stage::Channel);
+            for _ in 0..20 {
+                hostile.advance(secs(25));
+                hostile.send_payload(answer);
+                assert_eq!(hostile.ended, None);
+            }
         }
-    }
+    });
 }
 
 /// Idle means: no channel data. Noise, keepalives and rekeys do not count.
@@ -270,7 +286,8 @@ fn idle_connections_end() {
     });
 }
 
-/// A timer that is handled too early does nothing, and the clock never runs back.
+/// A timer that is handled too early does nothing, and the clock never runs back. No
+/// modes: not a byte passes.
 #[test]
 fn early_and_backward_time() {
     fn check<E: Endpoint>(connection: &mut E) {
@@ -294,16 +311,18 @@ fn early_and_backward_time() {
 /// What is accepted of the application is bounded too, and said.
 #[test]
 fn our_own_queue_is_bounded() {
-    let mut c = Connected::new(Mode::PLAIN);
-    let mut accepted = 0;
-    let refused = loop {
-        match c.pair.client.send_ignore(&[0; 1_000]) {
-            Ok(()) => accepted += 1,
-            Err(refused) => break refused,
-        }
-        assert!(accepted < 10_000);
-    };
-    assert_eq!(refused, ssh_proto::ChannelError::Blocked);
-    c.run();
-    c.pair.client.send_ignore(b"").expect("room again");
+    for_each_mode(|mode| {
+        let mut c = Connected::new(mode);
+        let mut accepted = 0;
+        let refused = loop {
+            match c.pair.client.send_ignore(&[0; 1_000]) {
+                Ok(()) => accepted += 1,
+                Err(refused) => break refused,
+            }
+            assert!(accepted < 10_000);
+        };
+        assert_eq!(refused, ssh_proto::ChannelError::Blocked);
+        c.run();
+        c.pair.client.send_ignore(b"").expect("room again");
+    });
 }

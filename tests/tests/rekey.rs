@@ -119,12 +119,11 @@ fn f2_a_peer_that_never_answers() {
         assert_eq!(hostile.peer.disconnects, [DisconnectReason::BY_APPLICATION]);
         assert!(hostile.connection.is_closed());
     }
-    check::<ClientConnection>(Mode::PLAIN);
-    check::<ServerConnection>(Mode::PLAIN);
+    both_roles(check::<ClientConnection>, check::<ServerConnection>);
 }
 
-fn counts(change: impl Fn(&mut ssh_proto::Limits), size: usize) -> (usize, usize) {
-    let mut pair = Pair::builder(Mode::PLAIN)
+fn counts(mode: Mode, change: impl Fn(&mut ssh_proto::Limits), size: usize) -> (usize, usize) {
+    let mut pair = Pair::builder(mode)
         .limits(|limits| {
             limits.peer_rekeys = u32::MAX;
             change(limits);
@@ -143,51 +142,57 @@ fn counts(change: impl Fn(&mut ssh_proto::Limits), size: usize) -> (usize, usize
     (client.exchanges.len(), server.exchanges.len())
 }
 
-/// F3: each threshold on its own.
+/// F3: each threshold on its own, so without the thresholds of a mode.
 #[test]
 fn f3_by_bytes_and_by_packets() {
-    assert_eq!(counts(|_| {}, 1 << 20).0, 1, "no threshold near");
-    let by_bytes = counts(|limits| limits.rekey_bytes = 256 << 10, 1 << 20).0;
-    assert!((4..=12).contains(&by_bytes), "{by_bytes}");
-    let by_packets = counts(|limits| limits.rekey_packets = 8, 1 << 20).0;
-    assert!(by_packets >= 5, "{by_packets}");
+    for_each_chunking(|mode| {
+        assert_eq!(counts(mode, |_| {}, 1 << 20).0, 1, "no threshold near");
+        let by_bytes = counts(mode, |limits| limits.rekey_bytes = 256 << 10, 1 << 20).0;
+        assert!((4..=12).contains(&by_bytes), "{by_bytes}");
+        let by_packets = counts(mode, |limits| limits.rekey_packets = 8, 1 << 20).0;
+        assert!(by_packets >= 5, "{by_packets}");
+    });
 }
 
 /// F3: packets, exactly: with a threshold of n, the n-th packet under one key brings `KEXINIT`.
 #[test]
 fn f3_threshold_exactly() {
-    let (client, server) = Pair::builder(Mode::PLAIN)
-        .limits(|limits| limits.rekey_packets = 10)
-        .configs();
-    let pair = Pair::from_configs(Mode::PLAIN, &client, &server, fixtures::USER);
-    let mut hostile = Hostile::with_connection(pair.server, Mode::PLAIN.chunking);
-    // EXT_INFO is sent by the server alone here; two packets of ours got to this stage.
-    hostile.advance_to(Stage::Authenticated);
-    let received = 2;
-    for sent in received..9 {
+    for_each_chunking(|mode| {
+        let (client, server) = Pair::builder(mode)
+            .limits(|limits| limits.rekey_packets = 10)
+            .configs();
+        let pair = Pair::from_configs(mode, &client, &server, fixtures::USER);
+        let mut hostile = Hostile::with_connection(pair.server, mode.chunking);
+        // EXT_INFO is sent by the server alone here; two packets of ours got to this stage.
+        hostile.advance_to(Stage::Authenticated);
+        let received = 2;
+        for sent in received..9 {
+            hostile.send(&Ignore { data: b"" });
+            assert_eq!(hostile.peer.drain(), [], "after {sent} packets");
+        }
         hostile.send(&Ignore { data: b"" });
-        assert_eq!(hostile.peer.drain(), [], "after {sent} packets");
-    }
-    hostile.send(&Ignore { data: b"" });
-    hostile.peer.expect(number::KEXINIT);
+        hostile.peer.expect(number::KEXINIT);
+    });
 }
 
-/// F3: by age, while nothing else happens, again and again.
+/// F3: by age, while nothing else happens, again and again; without the thresholds of a mode.
 #[test]
 fn f3_by_age() {
-    let mut pair = Pair::builder(Mode::PLAIN)
-        .limits(|limits| limits.rekey_age = Some(Duration::from_secs(100)))
-        .build();
-    let (mut client, mut server) = (ClientApp::new([]), ServerApp::new());
-    pair.run(&mut client, &mut server);
-    for exchanges in 1..5 {
-        assert_eq!(client.exchanges.len(), exchanges);
-        pair.advance(Duration::from_secs(99), &mut client, &mut server);
-        assert_eq!(client.exchanges.len(), exchanges);
-        pair.advance(Duration::from_secs(1), &mut client, &mut server);
-        assert_eq!(server.exchanges.len(), exchanges + 1);
-    }
-    assert_eq!((pair.client_end(), pair.server_end()), (None, None));
+    for_each_chunking(|mode| {
+        let mut pair = Pair::builder(mode)
+            .limits(|limits| limits.rekey_age = Some(Duration::from_secs(100)))
+            .build();
+        let (mut client, mut server) = (ClientApp::new([]), ServerApp::new());
+        pair.run(&mut client, &mut server);
+        for exchanges in 1..5 {
+            assert_eq!(client.exchanges.len(), exchanges);
+            pair.advance(Duration::from_secs(99), &mut client, &mut server);
+            assert_eq!(client.exchanges.len(), exchanges);
+            pair.advance(Duration::from_secs(1), &mut client, &mut server);
+            assert_eq!(server.exchanges.len(), exchanges + 1);
+        }
+        assert_eq!((pair.client_end(), pair.server_end()), (None, None));
+    });
 }
 
 /// F4: on demand by either, and by both at once, with data in flight both ways.
@@ -258,29 +263,31 @@ fn f4_rekey_between_decision_and_success() {
 /// F4: before authentication neither side rekeys.
 #[test]
 fn f4_not_before_authentication() {
-    let mut pair = Pair::new(Mode::PLAIN);
-    let not_yet = Err(Error::ApiMisuse(ApiMisuse::NotAuthenticated));
-    assert_eq!(pair.client.rekey(), not_yet);
-    let mut refused = 0;
-    let mut app = ClientApp::new([]);
-    let now = pair.now;
-    pair.run(
-        &mut |connection: &mut ClientConnection, event: ClientEvent| {
-            if let ClientEvent::Auth(_) = &event {
-                assert_eq!(connection.rekey(), not_yet);
-                refused += 1;
-            }
-            app.on_event(connection, event, now);
-        },
-        &mut ServerApp::new(),
-    );
-    assert_eq!(refused, 1);
-    pair.cut();
-    pair.run(&mut app, &mut ServerApp::new());
-    assert_eq!(
-        pair.client.rekey(),
-        Err(Error::ApiMisuse(ApiMisuse::Closed))
-    );
+    for_each_mode(|mode| {
+        let mut pair = Pair::new(mode);
+        let not_yet = Err(Error::ApiMisuse(ApiMisuse::NotAuthenticated));
+        assert_eq!(pair.client.rekey(), not_yet);
+        let mut refused = 0;
+        let mut app = ClientApp::new([]);
+        let now = pair.now;
+        pair.run(
+            &mut |connection: &mut ClientConnection, event: ClientEvent| {
+                if let ClientEvent::Auth(_) = &event {
+                    assert_eq!(connection.rekey(), not_yet);
+                    refused += 1;
+                }
+                app.on_event(connection, event, now);
+            },
+            &mut ServerApp::new(),
+        );
+        assert_eq!(refused, 1);
+        pair.cut();
+        pair.run(&mut app, &mut ServerApp::new());
+        assert_eq!(
+            pair.client.rekey(),
+            Err(Error::ApiMisuse(ApiMisuse::Closed))
+        );
+    });
 }
 
 /// F5: the peer may not make us exchange keys without end.
@@ -304,8 +311,7 @@ fn f5_rekey_storm() {
         let end = Disconnected::Error(Error::LimitExceeded(Limit::PeerRekeys));
         assert_eq!(hostile.ended, Some(end));
     }
-    check::<ClientConnection>(Mode::PLAIN);
-    check::<ServerConnection>(Mode::PLAIN);
+    both_roles(check::<ClientConnection>, check::<ServerConnection>);
 }
 
 /// F5: a second exchange before authentication.

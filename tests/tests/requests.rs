@@ -7,7 +7,9 @@ use ssh_proto::{
     Connection, DataStream, Event, ExitSignal, GlobalRequest, OpenFailure, PeerOpens, Pty,
     ServerConnection, ServerEvent, X11Cookie,
 };
-use ssh_tests::{Connected, Endpoint, Hostile, Mode, Pair, Stage, for_each_mode, read_all, take};
+use ssh_tests::{
+    Connected, Endpoint, Hostile, Pair, Stage, for_each_chunking, for_each_mode, read_all, take,
+};
 
 fn count<E: Endpoint>(events: &std::collections::VecDeque<E::Event>, what: &str) -> usize {
     let found = |event: &&E::Event| format!("{:?}", E::shared(event)).contains(what);
@@ -508,75 +510,81 @@ fn h18_no_more_sessions() {
         c.run();
         assert_eq!(c.pair.server_end(), None);
     });
-    let mut hostile = Hostile::<ServerConnection>::at(Stage::Channel, Mode::PLAIN);
-    use ssh_proto::wire::connection as wire;
-    hostile.peer.send(&wire::GlobalRequest {
-        kind: wire::GlobalRequestKind::NoMoreSessions(()),
-        want_reply: false,
+    for_each_chunking(|mode| {
+        use ssh_proto::wire::connection as wire;
+        let mut hostile = Hostile::<ServerConnection>::at(Stage::Channel, mode);
+        hostile.peer.send(&wire::GlobalRequest {
+            kind: wire::GlobalRequestKind::NoMoreSessions(()),
+            want_reply: false,
+        });
+        hostile.peer.send(&wire::ChannelOpen {
+            kind: wire::ChannelOpenKind::Session(()),
+            sender: 1,
+            window_size: 1,
+            max_packet_size: 100,
+        });
+        hostile.assert_disconnected(DisconnectReason::PROTOCOL_ERROR);
     });
-    hostile.peer.send(&wire::ChannelOpen {
-        kind: wire::ChannelOpenKind::Session(()),
-        sender: 1,
-        window_size: 1,
-        max_packet_size: 100,
-    });
-    hostile.assert_disconnected(DisconnectReason::PROTOCOL_ERROR);
 }
 
 /// The bound on sessions, and on channels in all.
 #[test]
 fn too_many_channels() {
-    let mut c = Connected::of(Pair::builder(Mode::PLAIN).server_limits(|limits| {
-        limits.sessions = 3;
-        limits.channels = 5;
-    }));
-    for _ in 0..3 {
-        c.open();
-    }
-    let mut refusals = 0;
-    for kind in [
-        &opens(false)[0],
-        &opens(false)[1],
-        &opens(false)[1],
-        &opens(false)[1],
-    ] {
-        c.pair.client.open_channel(kind).unwrap();
-        c.run();
-        if let Some(at) = c.client.events.iter().position(|event| {
-            matches!(event, ClientEvent::Shared(Event::ChannelOpenFailed { reason, .. })
-                if *reason == OpenFailure::RESOURCE_SHORTAGE)
-        }) {
-            c.client.events.remove(at);
-            refusals += 1;
+    for_each_mode(|mode| {
+        let mut c = Connected::of(Pair::builder(mode).server_limits(|limits| {
+            limits.sessions = 3;
+            limits.channels = 5;
+        }));
+        for _ in 0..3 {
+            c.open();
         }
-    }
-    assert_eq!(refusals, 2, "the fourth session, the sixth channel");
+        let mut refusals = 0;
+        for kind in [
+            &opens(false)[0],
+            &opens(false)[1],
+            &opens(false)[1],
+            &opens(false)[1],
+        ] {
+            c.pair.client.open_channel(kind).unwrap();
+            c.run();
+            if let Some(at) = c.client.events.iter().position(|event| {
+                matches!(event, ClientEvent::Shared(Event::ChannelOpenFailed { reason, .. })
+                if *reason == OpenFailure::RESOURCE_SHORTAGE)
+            }) {
+                c.client.events.remove(at);
+                refusals += 1;
+            }
+        }
+        assert_eq!(refusals, 2, "the fourth session, the sixth channel");
+    });
 }
 
 /// Calls on a channel that is not there yet, or on a connection that is not.
 #[test]
 fn calls_out_of_place() {
-    let mut pair = Pair::new(Mode::PLAIN);
-    assert_eq!(
-        pair.client.open_channel(&ChannelKind::Session),
-        Err(ChannelError::NotOpen)
-    );
-    assert_eq!(
-        pair.server.global_request(&GlobalRequest::Keepalive, true),
-        Err(ChannelError::NotOpen)
-    );
-    let mut c = Connected::new(Mode::PLAIN);
-    let channel: ChannelId = c.pair.client.open_channel(&ChannelKind::Session).unwrap();
-    let write = |c: &mut Connected| c.pair.client.write(channel, DataStream::Data, b"early");
-    assert_eq!(write(&mut c), Err(ChannelError::NotOpen));
-    let request = c.pair.client.request(channel, &ChannelRequest::Shell, true);
-    assert_eq!(request, Err(ChannelError::NotOpen));
-    let now = c.pair.now;
-    c.pair
-        .client
-        .disconnect(now, DisconnectReason::BY_APPLICATION, "");
-    assert_eq!(write(&mut c), Err(ChannelError::Closed));
-    assert_eq!(c.pair.client.send_ignore(b""), Err(ChannelError::Closed));
+    for_each_mode(|mode| {
+        let mut pair = Pair::new(mode);
+        assert_eq!(
+            pair.client.open_channel(&ChannelKind::Session),
+            Err(ChannelError::NotOpen)
+        );
+        assert_eq!(
+            pair.server.global_request(&GlobalRequest::Keepalive, true),
+            Err(ChannelError::NotOpen)
+        );
+        let mut c = Connected::new(mode);
+        let channel: ChannelId = c.pair.client.open_channel(&ChannelKind::Session).unwrap();
+        let write = |c: &mut Connected| c.pair.client.write(channel, DataStream::Data, b"early");
+        assert_eq!(write(&mut c), Err(ChannelError::NotOpen));
+        let request = c.pair.client.request(channel, &ChannelRequest::Shell, true);
+        assert_eq!(request, Err(ChannelError::NotOpen));
+        let now = c.pair.now;
+        c.pair
+            .client
+            .disconnect(now, DisconnectReason::BY_APPLICATION, "");
+        assert_eq!(write(&mut c), Err(ChannelError::Closed));
+        assert_eq!(c.pair.client.send_ignore(b""), Err(ChannelError::Closed));
+    });
 }
 
 /// Ignore and debug, in both directions; ignore only where it is wanted.

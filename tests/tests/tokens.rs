@@ -90,44 +90,48 @@ fn d5_input_behind_a_pending_verdict() {
 /// D5: no more of it than a bound.
 #[test]
 fn d5_flood_behind_a_pending_verdict() {
-    let mut hostile = Hostile::<ClientConnection>::at(Stage::KexInit, Mode::PLAIN);
-    let init = hostile.peer.expect(number::KEX_ECDH_INIT);
-    let reply = hostile.peer.make_reply(&init);
-    hostile.peer.send_reply(&reply);
-    hostile.peer.send_newkeys();
-    hostile.exchange();
-    let mut rounds = 0;
-    while hostile.ended.is_none() {
-        hostile.peer.push_bytes(&[0; 64 << 10]);
+    for_each_chunking(|mode| {
+        let mut hostile = Hostile::<ClientConnection>::at(Stage::KexInit, mode);
+        let init = hostile.peer.expect(number::KEX_ECDH_INIT);
+        let reply = hostile.peer.make_reply(&init);
+        hostile.peer.send_reply(&reply);
+        hostile.peer.send_newkeys();
         hostile.exchange();
-        rounds += 1;
-        assert!(rounds < 200, "megabytes are kept");
-    }
-    assert!(matches!(
-        hostile.ended,
-        Some(Disconnected::Error(Error::LimitExceeded(_)))
-    ));
-    hostile.assert_disconnected(DisconnectReason::BY_APPLICATION);
+        let mut rounds = 0;
+        while hostile.ended.is_none() {
+            hostile.peer.push_bytes(&[0; 64 << 10]);
+            hostile.exchange();
+            rounds += 1;
+            assert!(rounds < 200, "megabytes are kept");
+        }
+        assert!(matches!(
+            hostile.ended,
+            Some(Disconnected::Error(Error::LimitExceeded(_)))
+        ));
+        hostile.assert_disconnected(DisconnectReason::BY_APPLICATION);
+    });
 }
 
 /// D5, U7: `NEWKEYS` while the verdict is pending must not stand for the verdict.
 #[test]
 fn d5_newkeys_is_no_verdict() {
-    let mut hostile = Hostile::<ClientConnection>::at(Stage::KexInit, Mode::PLAIN);
-    let init = hostile.peer.expect(number::KEX_ECDH_INIT);
-    let reply = hostile.peer.make_reply(&init);
-    hostile.peer.send_reply(&reply);
-    hostile.peer.send_newkeys();
-    hostile.exchange();
-    let check = take!(hostile.events, ClientEvent::HostKey(check) => check);
-    hostile.connection.reject_host_key(check).unwrap();
-    hostile.assert_disconnected(DisconnectReason::HOST_KEY_NOT_VERIFIABLE);
-    assert!(
-        !hostile
-            .events
-            .iter()
-            .any(|event| format!("{event:?}").contains("KeysChanged"))
-    );
+    for_each_chunking(|mode| {
+        let mut hostile = Hostile::<ClientConnection>::at(Stage::KexInit, mode);
+        let init = hostile.peer.expect(number::KEX_ECDH_INIT);
+        let reply = hostile.peer.make_reply(&init);
+        hostile.peer.send_reply(&reply);
+        hostile.peer.send_newkeys();
+        hostile.exchange();
+        let check = take!(hostile.events, ClientEvent::HostKey(check) => check);
+        hostile.connection.reject_host_key(check).unwrap();
+        hostile.assert_disconnected(DisconnectReason::HOST_KEY_NOT_VERIFIABLE);
+        assert!(
+            !hostile
+                .events
+                .iter()
+                .any(|event| format!("{event:?}").contains("KeysChanged"))
+        );
+    });
 }
 
 /// D7: range comes before signature, signature before verdict: a weak value never gets so far.
@@ -302,62 +306,67 @@ fn a_declined_host_signature_ends_the_connection() {
 /// A signature that does not verify is not sent: the question comes anew.
 #[test]
 fn a_wrong_signature_is_asked_for_again() {
-    let key = fixtures::host_key();
-    let remote = HostKey::Remote {
-        key: key.public_key().clone(),
-        algorithms: key.algorithms().to_vec(),
-    };
-    let mut pair = Pair::builder(Mode::PLAIN)
-        .server(|b| b.host_key(remote))
-        .build();
-    let mut client = ClientApp::with_credential(Credential::RemoteKey(fixtures::user_key()), []);
-    let mut inbox = Inbox::new();
-    for wrong in [
-        Signature::new("ssh-ed25519", &[0; 64]),
-        Signature::new("ssh-ed25519", &[]),
-        Signature::new("ecdsa-sha2-nistp256", &[1; 64]),
-    ] {
+    for_each_mode(|mode| {
+        let key = fixtures::host_key();
+        let remote = HostKey::Remote {
+            key: key.public_key().clone(),
+            algorithms: key.algorithms().to_vec(),
+        };
+        let mut pair = Pair::builder(mode).server(|b| b.host_key(remote)).build();
+        let mut client =
+            ClientApp::with_credential(Credential::RemoteKey(fixtures::user_key()), []);
+        let mut inbox = Inbox::new();
+        for wrong in [
+            Signature::new("ssh-ed25519", &[0; 64]),
+            Signature::new("ssh-ed25519", &[]),
+            Signature::new("ecdsa-sha2-nistp256", &[1; 64]),
+        ] {
+            pair.run(&mut client, &mut inbox);
+            let request = take!(inbox.events, ServerEvent::Shared(Event::Sign(r)) => r);
+            let answer = pair.server.provide_signature(request, &wrong);
+            assert_eq!(answer, Err(ApiMisuse::InvalidSignature));
+        }
         pair.run(&mut client, &mut inbox);
         let request = take!(inbox.events, ServerEvent::Shared(Event::Sign(r)) => r);
-        let answer = pair.server.provide_signature(request, &wrong);
-        assert_eq!(answer, Err(ApiMisuse::InvalidSignature));
-    }
-    pair.run(&mut client, &mut inbox);
-    let request = take!(inbox.events, ServerEvent::Shared(Event::Sign(r)) => r);
-    let right = key.sign(request.algorithm(), request.message()).unwrap();
-    pair.server.provide_signature(request, &right).unwrap();
-    pair.run(&mut client, &mut ServerApp::new());
-    assert!(pair.client.authenticated().is_some());
+        let right = key.sign(request.algorithm(), request.message()).unwrap();
+        pair.server.provide_signature(request, &right).unwrap();
+        let mut server = ServerApp::new();
+        server.signers = vec![key];
+        pair.run(&mut client, &mut server);
+        assert!(pair.client.authenticated().is_some());
+    });
 }
 
 /// A token of one connection means nothing to another, and is not lost on it either: it fails
 /// closed where it belongs.
 #[test]
 fn foreign_tokens() {
-    let (mut pair, mut client, mut server) = at_turn(Mode::PLAIN);
-    let (mut other, mut other_client, mut other_server) = at_turn(Mode::PLAIN);
-    let turn = take!(client.events, ClientEvent::Auth(turn) => turn);
-    assert_eq!(other.client.auth_none(turn), Err(ApiMisuse::ForeignToken));
-    pair.run(&mut client, &mut server);
-    assert_eq!(
-        pair.client_end(),
-        Some(&Disconnected::ByApplication),
-        "as if dropped"
-    );
+    for_each_mode(|mode| {
+        let (mut pair, mut client, mut server) = at_turn(mode);
+        let (mut other, mut other_client, mut other_server) = at_turn(mode);
+        let turn = take!(client.events, ClientEvent::Auth(turn) => turn);
+        assert_eq!(other.client.auth_none(turn), Err(ApiMisuse::ForeignToken));
+        pair.run(&mut client, &mut server);
+        assert_eq!(
+            pair.client_end(),
+            Some(&Disconnected::ByApplication),
+            "as if dropped"
+        );
 
-    // The other goes on undisturbed.
-    let turn = take!(other_client.events, ClientEvent::Auth(turn) => turn);
-    other.client.auth_none(turn).unwrap();
-    other.run(&mut other_client, &mut other_server);
-    let request = take!(other_server.events, ServerEvent::Auth(request) => request);
-    assert_eq!(
-        pair.server.accept_auth(request),
-        Err(ApiMisuse::ForeignToken)
-    );
-    other.run(&mut other_client, &mut other_server);
-    assert!(other.server.authenticated().is_none());
-    let turn = take!(other_client.events, ClientEvent::Auth(turn) => turn);
-    assert_eq!(turn.outcome(), &AuthOutcome::Failed);
+        // The other goes on undisturbed.
+        let turn = take!(other_client.events, ClientEvent::Auth(turn) => turn);
+        other.client.auth_none(turn).unwrap();
+        other.run(&mut other_client, &mut other_server);
+        let request = take!(other_server.events, ServerEvent::Auth(request) => request);
+        assert_eq!(
+            pair.server.accept_auth(request),
+            Err(ApiMisuse::ForeignToken)
+        );
+        other.run(&mut other_client, &mut other_server);
+        assert!(other.server.authenticated().is_none());
+        let turn = take!(other_client.events, ClientEvent::Auth(turn) => turn);
+        assert_eq!(turn.outcome(), &AuthOutcome::Failed);
+    });
 }
 
 /// G15: an answer that comes after the end changes nothing.

@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
-use ssh_proto::crypto::{
-    CryptoProvider, HashAlgorithm, HashOutput, KexAlgorithm, KexExchange, KexResponse, KexShape,
-    PublicKey, SecureRandom, SharedSecret, Signature, SigningKey,
-};
+use ssh_proto::crypto::{CryptoProvider, HashOutput, KexAlgorithm, SecureRandom, SharedSecret};
 use ssh_proto::error::{CryptoError, DisconnectReason, Error};
 use ssh_proto::wire::connection as wire;
 use ssh_proto::wire::extension::Ping;
@@ -15,6 +12,7 @@ use ssh_proto::{
     ClientConnection, ClientEvent, Connection, Disconnected, Event, Instant, ServerConnection,
     ServerEvent,
 };
+use ssh_tests::faults::{BrokenKex, BrokenKey};
 use ssh_tests::hostile::Victim;
 use ssh_tests::raw::payload_of;
 use ssh_tests::rng::FailingRng;
@@ -38,9 +36,9 @@ const STAGES: [Stage; 8] = [
 /// or ends.
 #[test]
 fn u1_no_input_panics() {
-    fn check<E: Victim>(stage: Stage, seed: u64) {
+    fn check<E: Victim>(stage: Stage, seed: u64, mode: Mode) {
         let mut rng = TestRng::new(seed);
-        let mut hostile = Hostile::<E>::at(stage, Mode::PLAIN);
+        let mut hostile = Hostile::<E>::at(stage, mode);
         for _ in 0..40 {
             match rng.below(4) {
                 // Noise.
@@ -98,13 +96,15 @@ fn u1_no_input_panics() {
         }
         hostile.advance(Duration::from_secs(200));
     }
-    for seed in 0..25 {
-        for stage in STAGES {
-            println!("{stage:?} {seed}");
-            check::<ClientConnection>(stage, seed);
-            check::<ServerConnection>(stage, seed);
+    for_each_chunking(|mode| {
+        for seed in 0..25 {
+            for stage in STAGES {
+                println!("{stage:?} {seed}");
+                check::<ClientConnection>(stage, seed, mode);
+                check::<ServerConnection>(stage, seed, mode);
+            }
         }
-    }
+    });
 }
 
 /// U2 in short; `invariance.rs` has it at length.
@@ -208,7 +208,7 @@ fn u3_no_event_behind_the_last() {
 }
 
 /// U5: each byte costs a bounded number of steps: polls end, and events are no more than packets
-/// allow.
+/// allow. No modes: the steps of each single byte are counted; `Pair` counts under all modes.
 #[test]
 fn u5_work_is_bounded() {
     let mut pair = Pair::new(Mode::PLAIN);
@@ -239,19 +239,23 @@ fn u5_work_is_bounded() {
 /// U6: what the peer makes us queue is capped; see `limits.rs` for each queue.
 #[test]
 fn u6_queues_are_capped() {
-    let mut hostile = Hostile::<ServerConnection>::at(Stage::Channel, Mode::PLAIN);
-    let ping = payload_of(&Ping { data: &[0; 20_000] });
-    let mut taken = 0;
-    while hostile.connection.wants_read() {
-        let packet = hostile.peer.seal(&ping);
-        hostile
-            .connection
-            .handle_input(hostile.now, BytesMut::from(&packet[..]));
-        while hostile.connection.poll_event().is_some() {}
-        taken += 1;
-        assert!(taken < 100, "reading goes on without end");
-    }
-    assert_eq!(hostile.ended, None);
+    for_each_chunking(|mode| {
+        let mut hostile = Hostile::<ServerConnection>::at(Stage::Channel, mode);
+        let ping = payload_of(&Ping { data: &[0; 20_000] });
+        let mut link = Link::new(mode.chunking);
+        let mut taken = 0;
+        while hostile.connection.wants_read() {
+            let packet = hostile.peer.seal(&ping);
+            link.push(hostile.now, BytesMut::from(&packet[..]));
+            while let Some(piece) = link.pull(hostile.now) {
+                hostile.connection.handle_input(hostile.now, piece);
+            }
+            while hostile.connection.poll_event().is_some() {}
+            taken += 1;
+            assert!(taken < 100, "reading goes on without end");
+        }
+        assert_eq!(hostile.ended, None);
+    });
 }
 
 /// U7: nothing of the connection layer happens before authentication, and a client says nothing of
@@ -371,190 +375,126 @@ fn u8_exact_lengths() {
             }
         }
     }
-    check::<ClientConnection>(Mode::PLAIN);
-    check::<ServerConnection>(Mode::PLAIN);
+    for_each_chunking(|mode| {
+        check::<ClientConnection>(mode);
+        check::<ServerConnection>(mode);
+    });
 }
 
 /// U9: randomness that fails, at each point in turn: no connection, or an ended one, and never keys.
+/// Rekeys are the test's own, so that it is known which of them lacks randomness.
 #[test]
 fn u9_random_fails() {
-    let client_config = fixtures::client_config().build().unwrap();
-    let server_config = fixtures::server_config().build().unwrap();
-    let now = Instant::EPOCH;
-    for which in [true, false] {
-        let mut outcomes = Vec::new();
-        for successes in 0..12 {
-            let mut pair =
-                Pair::from_configs(Mode::PLAIN, &client_config, &server_config, fixtures::USER);
-            let random: Box<dyn SecureRandom> = Box::new(FailingRng::new(4, successes));
-            let failed = Error::Crypto(CryptoError::RandomFailed);
-            if which {
-                match ClientConnection::new(&client_config, fixtures::USER, random, now) {
-                    Ok(client) => pair.client = client,
-                    Err(error) => {
-                        assert_eq!(error, failed);
-                        outcomes.push("refused");
-                        continue;
-                    }
-                }
-            } else {
-                match ServerConnection::new(&server_config, random, now) {
-                    Ok(server) => pair.server = server,
-                    Err(error) => {
-                        assert_eq!(error, failed);
-                        outcomes.push("refused");
-                        continue;
-                    }
-                }
-            }
-            let (mut client, mut server) = (ClientApp::new([]), ServerApp::new());
-            pair.run(&mut client, &mut server);
-            let end = if which {
-                pair.client_end()
-            } else {
-                pair.server_end()
-            };
-            match end {
-                Some(end) => {
-                    assert_eq!(end, &Disconnected::Error(failed));
-                    assert!(client.exchanges.is_empty() && server.exchanges.is_empty());
-                    assert!(client.authenticated.is_none());
-                    outcomes.push("ended");
-                }
-                None => {
-                    assert!(client.authenticated.is_some());
-                    // The next keys need more of it.
-                    let mut rekeys = 0;
-                    while pair.client_end().is_none() && rekeys < 20 {
-                        rekeys += 1;
-                        let begun = if which {
-                            pair.client.rekey()
-                        } else {
-                            pair.server.rekey()
-                        };
-                        if begun.is_err() {
-                            break;
+    for_each_chunking(|mode| {
+        let client_config = fixtures::client_config().build().unwrap();
+        let server_config = fixtures::server_config().build().unwrap();
+        let now = Instant::EPOCH;
+        for which in [true, false] {
+            let mut outcomes = Vec::new();
+            for successes in 0..12 {
+                let mut pair =
+                    Pair::from_configs(mode, &client_config, &server_config, fixtures::USER);
+                let random: Box<dyn SecureRandom> = Box::new(FailingRng::new(4, successes));
+                let failed = Error::Crypto(CryptoError::RandomFailed);
+                if which {
+                    match ClientConnection::new(&client_config, fixtures::USER, random, now) {
+                        Ok(client) => pair.client = client,
+                        Err(error) => {
+                            assert_eq!(error, failed);
+                            outcomes.push("refused");
+                            continue;
                         }
-                        pair.run(&mut client, &mut server);
                     }
-                    assert!(rekeys < 20, "randomness ran out unnoticed");
-                    outcomes.push("rekey");
+                } else {
+                    match ServerConnection::new(&server_config, random, now) {
+                        Ok(server) => pair.server = server,
+                        Err(error) => {
+                            assert_eq!(error, failed);
+                            outcomes.push("refused");
+                            continue;
+                        }
+                    }
+                }
+                let (mut client, mut server) = (ClientApp::new([]), ServerApp::new());
+                pair.run(&mut client, &mut server);
+                let end = if which {
+                    pair.client_end()
+                } else {
+                    pair.server_end()
+                };
+                match end {
+                    Some(end) => {
+                        assert_eq!(end, &Disconnected::Error(failed));
+                        assert!(client.exchanges.is_empty() && server.exchanges.is_empty());
+                        assert!(client.authenticated.is_none());
+                        outcomes.push("ended");
+                    }
+                    None => {
+                        assert!(client.authenticated.is_some());
+                        // The next keys need more of it.
+                        let mut rekeys = 0;
+                        while pair.client_end().is_none() && rekeys < 20 {
+                            rekeys += 1;
+                            let begun = if which {
+                                pair.client.rekey()
+                            } else {
+                                pair.server.rekey()
+                            };
+                            if begun.is_err() {
+                                break;
+                            }
+                            pair.run(&mut client, &mut server);
+                        }
+                        assert!(rekeys < 20, "randomness ran out unnoticed");
+                        outcomes.push("rekey");
+                    }
                 }
             }
+            for outcome in ["refused", "ended", "rekey"] {
+                assert!(outcomes.contains(&outcome), "{which}: {outcomes:?}");
+            }
         }
-        for outcome in ["refused", "ended", "rekey"] {
-            assert!(outcomes.contains(&outcome), "{which}: {outcomes:?}");
-        }
-    }
+    });
 }
 
-/// A host key that fails to sign.
-#[derive(Debug)]
-struct Broken(PublicKey);
-
-impl SigningKey for Broken {
-    fn public_key(&self) -> &PublicKey {
-        &self.0
-    }
-
-    fn algorithms(&self) -> &[&'static str] {
-        &["ssh-ed25519"]
-    }
-
-    fn sign(&self, _: &str, _: &[u8]) -> Result<Signature, CryptoError> {
-        Err(CryptoError::Failed)
-    }
-}
-
-/// A method that fails at one of its steps.
-struct BrokenKex(u8);
-
-impl KexAlgorithm for BrokenKex {
-    fn name(&self) -> &'static str {
-        "broken@example.org"
-    }
-
-    fn shape(&self) -> KexShape {
-        KexShape::Ecdh
-    }
-
-    fn hash(&self) -> &'static dyn HashAlgorithm {
-        fixtures::provider().sha256
-    }
-
-    fn start(
-        &self,
-        _: Option<&ssh_proto::crypto::DhGroup>,
-        _: &mut dyn SecureRandom,
-    ) -> Result<Box<dyn KexExchange>, CryptoError> {
-        match self.0 {
-            0 => Err(CryptoError::Failed),
-            _ => Ok(Box::new(Self(self.0))),
-        }
-    }
-
-    fn respond(
-        &self,
-        _: Option<&ssh_proto::crypto::DhGroup>,
-        _: &[u8],
-        _: &mut dyn SecureRandom,
-    ) -> Result<KexResponse, CryptoError> {
-        match self.0 {
-            1 => Err(CryptoError::Failed),
-            _ => Ok(KexResponse {
-                public: vec![1],
-                secret: SharedSecret::string(b"secret"),
-            }),
-        }
-    }
-}
-
-impl KexExchange for BrokenKex {
-    fn public(&self) -> &[u8] {
-        &[1]
-    }
-
-    fn complete(self: Box<Self>, _: &[u8]) -> Result<SharedSecret, CryptoError> {
-        Err(CryptoError::Failed)
-    }
-}
-
-/// U9: a provider that fails within a key exchange: no keys, no authentication, and it is said whose
+/// U9: a provider that fails within the first key exchange, so that none follows: no keys, no authentication, and it is said whose
 /// fault it was.
 #[test]
 fn u9_crypto_fails() {
-    static BROKEN: [BrokenKex; 3] = [BrokenKex(0), BrokenKex(1), BrokenKex(2)];
-    for (step, broken) in BROKEN.iter().enumerate() {
-        let methods: Vec<&'static dyn KexAlgorithm> = vec![broken];
-        let provider = CryptoProvider {
-            kex: methods.into(),
-            ..fixtures::provider()
-        };
-        let client = ssh_proto::ClientConfig::builder(provider.clone())
-            .build()
-            .unwrap();
-        let server = ssh_proto::ServerConfig::builder(provider)
-            .signing_host_key(fixtures::host_key())
-            .build()
-            .unwrap();
-        let mut pair = Pair::from_configs(Mode::PLAIN, &client, &server, fixtures::USER);
-        let (mut c, mut s) = (ClientApp::new([]), ServerApp::new());
-        pair.run(&mut c, &mut s);
+    for_each_chunking(|mode| {
+        static BROKEN: [BrokenKex; 3] = [BrokenKex(0), BrokenKex(1), BrokenKex(2)];
+        for (step, broken) in BROKEN.iter().enumerate() {
+            let methods: Vec<&'static dyn KexAlgorithm> = vec![broken];
+            let provider = CryptoProvider {
+                kex: methods.into(),
+                ..fixtures::provider()
+            };
+            let client = ssh_proto::ClientConfig::builder(provider.clone())
+                .build()
+                .unwrap();
+            let server = ssh_proto::ServerConfig::builder(provider)
+                .signing_host_key(fixtures::host_key())
+                .build()
+                .unwrap();
+            let mut pair = Pair::from_configs(mode, &client, &server, fixtures::USER);
+            let (mut c, mut s) = (ClientApp::new([]), ServerApp::new());
+            pair.run(&mut c, &mut s);
+            let failed = Disconnected::Error(Error::Crypto(CryptoError::Failed));
+            let ends = [pair.client_end(), pair.server_end()];
+            assert_eq!(ends[usize::from(step == 1)], Some(&failed), "{ends:?}");
+            assert!(c.exchanges.is_empty() && s.exchanges.is_empty());
+            assert_eq!((c.host_key_checks, c.authenticated), (0, None));
+        }
+        let broken = std::sync::Arc::new(BrokenKey(fixtures::host_key().public_key().clone()));
+        let mut pair = Pair::builder(mode)
+            .server(|b| b.signing_host_key(broken.clone()))
+            .build();
+        let mut client = ClientApp::with_credential(Credential::Key(broken), []);
+        pair.run(&mut client, &mut ServerApp::new());
         let failed = Disconnected::Error(Error::Crypto(CryptoError::Failed));
-        let ends = [pair.client_end(), pair.server_end()];
-        assert_eq!(ends[usize::from(step == 1)], Some(&failed), "{ends:?}");
-        assert!(c.exchanges.is_empty() && s.exchanges.is_empty());
-        assert_eq!((c.host_key_checks, c.authenticated), (0, None));
-    }
-    let broken = std::sync::Arc::new(Broken(fixtures::host_key().public_key().clone()));
-    let mut pair = Pair::builder(Mode::PLAIN)
-        .server(|b| b.signing_host_key(broken.clone()))
-        .build();
-    let mut client = ClientApp::with_credential(Credential::Key(broken), []);
-    pair.run(&mut client, &mut ServerApp::new());
-    let failed = Disconnected::Error(Error::Crypto(CryptoError::Failed));
-    assert_eq!(pair.server_end(), Some(&failed));
-    assert_eq!(client.host_key_checks, 0);
+        assert_eq!(pair.server_end(), Some(&failed));
+        assert_eq!(client.host_key_checks, 0);
+    });
 }
 
 /// U9: a hash too long to be one is still no panic.

@@ -121,6 +121,8 @@ impl KeySchedule<'_> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
+
     use super::*;
 
     /// A hash that lists its input lengths, so that the order of the parts shows.
@@ -156,6 +158,86 @@ mod tests {
         let expected = [k1.as_ref(), k2.as_ref(), k3.as_ref()].concat();
         for len in 0..=12 {
             assert_eq!(schedule.derive(b'C', len).as_slice(), &expected[..len]);
+        }
+    }
+    /// C19, C20: H and all keys as hashlib of Python has them, computed by a script that shares
+    /// nothing with this crate. K has leading zeros to be dropped and then a top bit; the second
+    /// column is of a rekey, where the session id is not H.
+    #[cfg(feature = "rustcrypto")]
+    #[test]
+    fn c19_c20_known_answers() {
+        fn hex(bytes: &[u8]) -> alloc::string::String {
+            bytes.iter().map(|b| alloc::format!("{b:02x}")).collect()
+        }
+        let mut magnitude = vec![0, 0, 0x81];
+        magnitude.extend((0..29).map(|i| i * 7 + 3));
+        let secret = SharedSecret::mpint(&magnitude).unwrap();
+        let init = |cookie: core::ops::Range<u8>, lists: &[u8]| {
+            let mut init = vec![20];
+            init.extend(cookie);
+            init.extend(lists);
+            init
+        };
+        let mut host_key = b"\0\0\0\x0bssh-ed25519\0\0\0\x20".to_vec();
+        host_key.extend([0x5a; 32]);
+        let hash = crate::crypto::rustcrypto::provider().sha256;
+        let exchange_hash = Transcript {
+            client_ident: b"SSH-2.0-client_1.0",
+            server_ident: b"SSH-2.0-server_2.0 comment",
+            client_init: &init(0..16, b"client lists"),
+            server_init: &init(16..32, b"server lists"),
+            host_key: &host_key,
+            client_public: &[0xc1; 32],
+            server_public: &[0x51; 32],
+        }
+        .hash(hash, &secret);
+        assert_eq!(
+            hex(exchange_hash.as_ref()),
+            "083900a66b20469766b16f14d7206d829f1f02e0a215d1f49bdd443a9dbfdf9b"
+        );
+        let other: Vec<u8> = (0..32).collect();
+        let keys = [
+            (
+                b'A',
+                "b237cab5d1e7286b3b06fb2cae4da46871accd9d6f3570dd5b9f41864b1a7c91da71a3ab585fc6c0e3d2c29ccf9c2806793bd2dca5d4951d127f7f347432a5b4",
+                "c7d8eacfead6721fccba618d3e8a87c8878cbbede1ed1bbaba0ff21e35a33746341956412809fd1a1e2d46bb6c40182c07ceff6ae87366535a6d84c20f99cd41",
+            ),
+            (
+                b'B',
+                "42cd618d278ceaad8b21427783c9083082761f2653688a57232090aa6c06bf378ac6643d11718fbf1643b6cd2caf1c1d3a70e327bee49ad06826f5b076f7bee3",
+                "067d96738920e7fd9ac1b868ed49088ddfb29690d4934c3331d5bdf63311a39ed6282654e7dc567c47d5782b6c9b9dccac4dab1f408b46075aeb0a41bb64a075",
+            ),
+            (
+                b'C',
+                "3eee4b893b748f5261a520f64d9ffe026f2c719c66c398ef78339df2123e7da0aefce361fd9a827d71b5b7fda8d8842572dc35898981ac4a9387cc287843e89c",
+                "74d26d7cca3035bce75d989734ccdaa56a0f1a2fd66cf49853b334e3d181d323d9560ef2326dc3ea053fe520590f9993960dd29d732eb8fc75c9d0a10e22ae43",
+            ),
+            (
+                b'D',
+                "faa0ae3286a18e68c18f2e702813e808f30154b4c2dd9a8853ef6306ba483c31390905b87dc53c2432a530cadcdcd161f37f833d41324ad9b90f2cfed630f63c",
+                "1765fdf5fd28c55212e77b45cb64cc1d4e34fd3ffdda952bea2bbc48bb03107dc25500a3a429950a010a6cd395803c22590c95bf2a416e29d1b41e26eb8a7510",
+            ),
+            (
+                b'E',
+                "c82a0bf584255ae7e057334209529aa5594e032bb8ed804777d3f0b61c1947779e57e2961aa45a1d0728a96b0784a143e17a619b45df82d21ee32d246cfdfd9f",
+                "05a1b91761231981b5e7aeee91a2bcf4b0825fb855bdfcac3d9ebea80b06a8d4432b5660937caed2c23fd6d3f4ef4daee919018e2896c34e5e16fa3045cd8fbe",
+            ),
+            (
+                b'F',
+                "40d7fb3744fb589d87c666db088b0f97df8417fbf92c7c954268d42d57f7bc348c2f39a78fce7a8220a958bc28f55593cf58529e21e9f77a996c4d5683db9299",
+                "c16516cb9c97ac838e16d1e3042c307dc6ff45dc46febdcc956a8f0292dea92b0212b31527cf22235b0c398328a95e5eea20246abfeb1e0e51e091e197417940",
+            ),
+        ];
+        for (letter, first, rekeyed) in keys {
+            for (session_id, expected) in [(exchange_hash.as_ref(), first), (&other, rekeyed)] {
+                let schedule = KeySchedule {
+                    hash,
+                    secret: &secret,
+                    exchange_hash: exchange_hash.as_ref(),
+                    session_id,
+                };
+                assert_eq!(hex(&schedule.derive(letter, 64)), expected);
+            }
         }
     }
 }
