@@ -19,6 +19,9 @@ use ssh_proto::{
 const USER: &str = "ferris";
 const PASSWORD: &str = "crab";
 
+/// Each run has a host key of its own, which is not to be remembered.
+const SSH: &str = "ssh -o UserKnownHostsFile=/dev/null";
+
 fn main() -> Result<(), Box<dyn Error>> {
     let provider = rustcrypto::provider();
     let host_key = provider.keys.generate("ssh-ed25519", &mut OsRandom)?;
@@ -51,13 +54,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let port = address.port();
     println!("\nThe server is still there, until you press Enter:");
-    println!("    ssh -p {port} {USER}@127.0.0.1      # password: {PASSWORD}");
-    println!("    {fingerprint} is its host key.");
+    println!("    {SSH} -p {port} {USER}@127.0.0.1");
+    println!("    password: {PASSWORD}, host key: {fingerprint}");
     println!("\nFor a server with a shell, run and log in:");
     println!(
         "    cargo run -p ssh-io-std --example server -- --listen 127.0.0.1:2222 --user {USER} --password {PASSWORD} --exec --pty"
     );
-    println!("    ssh -p 2222 {USER}@127.0.0.1");
+    println!("    {SSH} -p 2222 {USER}@127.0.0.1");
     io::stdin().read_line(&mut String::new())?;
     Ok(())
 }
