@@ -37,6 +37,7 @@ use self::relay::Relay;
 fn main() -> ExitCode {
     let status = match Options::parse(env::args().skip(1)) {
         Ok(Task::Query(what)) => query(&what).map(|()| 0),
+        Ok(Task::Help) => print(&options::usage()).map(|()| 0),
         Ok(Task::Connect(options)) => connect(&options),
         Err(error) => Err(error.into()),
     };
@@ -185,6 +186,9 @@ fn query(what: &str) -> Result<(), Box<dyn Error>> {
         "key" | "hostkeyalgorithms" | "pubkeyacceptedalgorithms" => names.keys,
         _ => return Err(format!("Unsupported query \"{what}\"").into()),
     };
-    io::stdout().write_all(format!("{}\n", list.join("\n")).as_bytes())?;
-    Ok(())
+    print(&format!("{}\n", list.join("\n")))
+}
+
+fn print(text: &str) -> Result<(), Box<dyn Error>> {
+    Ok(io::stdout().write_all(text.as_bytes())?)
 }
