@@ -13,7 +13,7 @@ use ssh_io_std::{Client, ClientHandler, Clock, Driver, Exit, OsRandom, Wait};
 use ssh_proto::crypto::{Fingerprint, rustcrypto};
 use ssh_proto::{
     AuthMethod, ChannelId, ChannelRequest, ClientConfig, Connection, DataStream, Event,
-    HostKeyCheck, Negotiated, ServerConfig, ServerConnection, ServerEvent,
+    HostKeyCheck, ServerConfig, ServerConnection, ServerEvent,
 };
 
 const USER: &str = "ferris";
@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     let port = address.port();
-    println!("\nThe server is still there, until you press Enter:");
+    println!("\nThis server greets and does nothing else. It is there until you press Enter:");
     println!("    {SSH} -p {port} {USER}@127.0.0.1");
     println!("    password: {PASSWORD}, host key: {fingerprint}");
     println!("\nFor a server with a shell, run and log in:");
@@ -76,19 +76,21 @@ impl ClientHandler for Judge {
     fn event(&mut self, event: &Event) {
         match event {
             Event::Identified(identification) => println!("server          {identification}"),
-            Event::KeysChanged(Negotiated {
-                kex,
-                host_key_algorithm,
-                client_to_server,
-                strict_kex,
-                post_quantum,
-                ..
-            }) => {
-                println!(
-                    "key exchange    {kex} (post-quantum: {post_quantum}, strict: {strict_kex})"
-                );
-                println!("host key        {host_key_algorithm} {}", self.0);
-                println!("cipher          {}", client_to_server.cipher);
+            Event::KeysChanged(keys) => {
+                println!("key exchange    {}", keys.kex);
+                println!("host key        {} {}", keys.host_key_algorithm, self.0);
+                for (direction, suite) in [
+                    ("to the server", keys.client_to_server),
+                    ("to the client", keys.server_to_client),
+                ] {
+                    let mac = suite.mac.unwrap_or("that of the cipher");
+                    println!(
+                        "{direction}   {}, MAC: {mac}, compression: {}",
+                        suite.cipher, suite.compression
+                    );
+                }
+                println!("strict          {}", keys.strict_kex);
+                println!("post-quantum    {}", keys.post_quantum);
             }
             _ => {}
         }
