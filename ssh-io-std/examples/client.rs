@@ -25,7 +25,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use ssh_io_std::Client;
+use ssh_io_std::{Client, ClientError};
 use ssh_proto::crypto::{CryptoProvider, rustcrypto};
 use ssh_proto::{ClientConfig, Limits};
 
@@ -70,18 +70,17 @@ fn connect(options: &Options) -> Result<u8, Box<dyn Error>> {
 
     let socket = dial(options)?;
     let mut client = Client::over(socket, &user, &config, judge)?;
-    client
-        .authenticate_with(|turn| login.choose(turn))
-        .map_err(|error| match error {
-            ssh_io_std::ClientError::NotAuthenticated { methods } => {
-                format!(
-                    "{user}@{}: Permission denied ({}).",
-                    options.host,
-                    methods.join(",")
-                )
+    while let Err(error) = client.authenticate_with(|turn| login.choose(turn)) {
+        match error {
+            // Not with this key or password; the next may do.
+            ClientError::Unusable(misuse) => log::debug(format!("Not tried: {misuse}")),
+            ClientError::NotAuthenticated { methods } => {
+                let (host, methods) = (&options.host, methods.join(","));
+                return Err(format!("{user}@{host}: Permission denied ({methods}).").into());
             }
-            error => error.to_string(),
-        })?;
+            error => return Err(error.into()),
+        }
+    }
     Relay::new(client.into_driver(), options).run()
 }
 
