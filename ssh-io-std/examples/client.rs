@@ -25,7 +25,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use ssh_io_std::Client;
+use ssh_io_std::{Client, ClientError};
 use ssh_proto::crypto::{CryptoProvider, rustcrypto};
 use ssh_proto::{ClientConfig, Limits};
 
@@ -37,6 +37,7 @@ use self::relay::Relay;
 fn main() -> ExitCode {
     let status = match Options::parse(env::args().skip(1)) {
         Ok(Task::Query(what)) => query(&what).map(|()| 0),
+        Ok(Task::Help) => print(&options::usage()).map(|()| 0),
         Ok(Task::Connect(options)) => connect(&options),
         Err(error) => Err(error.into()),
     };
@@ -69,18 +70,17 @@ fn connect(options: &Options) -> Result<u8, Box<dyn Error>> {
 
     let socket = dial(options)?;
     let mut client = Client::over(socket, &user, &config, judge)?;
-    client
-        .authenticate_with(|turn| login.choose(turn))
-        .map_err(|error| match error {
-            ssh_io_std::ClientError::NotAuthenticated { methods } => {
-                format!(
-                    "{user}@{}: Permission denied ({}).",
-                    options.host,
-                    methods.join(",")
-                )
+    while let Err(error) = client.authenticate_with(|turn| login.choose(turn)) {
+        match error {
+            // Not with this key or password; the next may do.
+            ClientError::Unusable(misuse) => log::debug(format!("Not tried: {misuse}")),
+            ClientError::NotAuthenticated { methods } => {
+                let (host, methods) = (&options.host, methods.join(","));
+                return Err(format!("{user}@{host}: Permission denied ({methods}).").into());
             }
-            error => error.to_string(),
-        })?;
+            error => return Err(error.into()),
+        }
+    }
     Relay::new(client.into_driver(), options).run()
 }
 
@@ -185,6 +185,9 @@ fn query(what: &str) -> Result<(), Box<dyn Error>> {
         "key" | "hostkeyalgorithms" | "pubkeyacceptedalgorithms" => names.keys,
         _ => return Err(format!("Unsupported query \"{what}\"").into()),
     };
-    io::stdout().write_all(format!("{}\n", list.join("\n")).as_bytes())?;
-    Ok(())
+    print(&format!("{}\n", list.join("\n")))
+}
+
+fn print(text: &str) -> Result<(), Box<dyn Error>> {
+    Ok(io::stdout().write_all(text.as_bytes())?)
 }

@@ -2,19 +2,14 @@
 //!
 //! `quickstart_std HOST:PORT SHA256:FINGERPRINT USER PASSWORD COMMAND`
 
-use std::env;
-use std::error::Error;
-
 use ssh_io_std::Client;
 use ssh_proto::crypto::{Fingerprint, rustcrypto};
 use ssh_proto::{ClientConfig, HostKeyCheck};
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let arguments: Vec<String> = env::args().skip(1).collect();
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [address, fingerprint, user, password, command] = &arguments[..] else {
-        return Err(
-            "usage: quickstart_std HOST:PORT SHA256:FINGERPRINT USER PASSWORD COMMAND".into(),
-        );
+        return Err("usage: HOST:PORT SHA256:FINGERPRINT USER PASSWORD COMMAND".into());
     };
     let provider = rustcrypto::provider();
     let sha256 = provider.sha256;

@@ -58,6 +58,10 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), String> {
     let args = Args::parse(env::args_os().skip(1))?;
+    if args.help {
+        print!("{}", args::USAGE);
+        return Ok(());
+    }
     let log = match Log::open(args.log.as_deref()) {
         Ok(log) => log,
         Err(error) => return Err(format!("--log: {error}")),

@@ -13,11 +13,14 @@ use ssh_io_std::{Client, ClientHandler, Clock, Driver, Exit, OsRandom, Wait};
 use ssh_proto::crypto::{Fingerprint, rustcrypto};
 use ssh_proto::{
     AuthMethod, ChannelId, ChannelRequest, ClientConfig, Connection, DataStream, Event,
-    HostKeyCheck, Negotiated, ServerConfig, ServerConnection, ServerEvent,
+    HostKeyCheck, ServerConfig, ServerConnection, ServerEvent,
 };
 
 const USER: &str = "ferris";
 const PASSWORD: &str = "crab";
+
+/// Each run has a host key of its own, which is not to be remembered.
+const SSH: &str = "ssh -o UserKnownHostsFile=/dev/null";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let provider = rustcrypto::provider();
@@ -50,14 +53,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     let port = address.port();
-    println!("\nThe server is still there, until you press Enter:");
-    println!("    ssh -p {port} {USER}@127.0.0.1      # password: {PASSWORD}");
-    println!("    {fingerprint} is its host key.");
+    println!("\nThis server greets and does nothing else. It is there until you press Enter:");
+    println!("    {SSH} -p {port} {USER}@127.0.0.1");
+    println!("    password: {PASSWORD}, host key: {fingerprint}");
     println!("\nFor a server with a shell, run and log in:");
     println!(
         "    cargo run -p ssh-io-std --example server -- --listen 127.0.0.1:2222 --user {USER} --password {PASSWORD} --exec --pty"
     );
-    println!("    ssh -p 2222 {USER}@127.0.0.1");
+    println!("    {SSH} -p 2222 {USER}@127.0.0.1");
     io::stdin().read_line(&mut String::new())?;
     Ok(())
 }
@@ -73,19 +76,21 @@ impl ClientHandler for Judge {
     fn event(&mut self, event: &Event) {
         match event {
             Event::Identified(identification) => println!("server          {identification}"),
-            Event::KeysChanged(Negotiated {
-                kex,
-                host_key_algorithm,
-                client_to_server,
-                strict_kex,
-                post_quantum,
-                ..
-            }) => {
-                println!(
-                    "key exchange    {kex} (post-quantum: {post_quantum}, strict: {strict_kex})"
-                );
-                println!("host key        {host_key_algorithm} {}", self.0);
-                println!("cipher          {}", client_to_server.cipher);
+            Event::KeysChanged(keys) => {
+                println!("key exchange    {}", keys.kex);
+                println!("host key        {} {}", keys.host_key_algorithm, self.0);
+                for (direction, suite) in [
+                    ("to the server", keys.client_to_server),
+                    ("to the client", keys.server_to_client),
+                ] {
+                    let mac = suite.mac.unwrap_or("that of the cipher");
+                    println!(
+                        "{direction}   {}, MAC: {mac}, compression: {}",
+                        suite.cipher, suite.compression
+                    );
+                }
+                println!("strict          {}", keys.strict_kex);
+                println!("post-quantum    {}", keys.post_quantum);
             }
             _ => {}
         }

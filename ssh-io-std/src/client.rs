@@ -17,13 +17,16 @@ use crate::random::OsRandom;
 use crate::session::Session;
 use crate::transport::Wait;
 
-/// Whom the client asks, and tells. A closure that judges the host key is one.
+/// Whom the client asks, and tells: given to [`Client::connect`] and [`Client::over`], and called
+/// from within the client's calls for as long as it lives. A closure that judges the host key is
+/// one.
 pub trait ClientHandler {
     /// Whether the host key is that of the intended server. There is no default: a client that
     /// accepts any key talks to anybody. Asked again should the key change later.
     fn host_key(&mut self, check: &HostKeyCheck) -> bool;
 
-    /// Takes text that the server wants shown before authentication; by default it is not.
+    /// Takes text that the server wants shown before authentication (RFC 4252 section 5.4); by
+    /// default it is not.
     fn banner(&mut self, banner: &Banner) {
         let _ = banner;
     }
@@ -40,24 +43,27 @@ impl<F: FnMut(&HostKeyCheck) -> bool> ClientHandler for F {
     }
 }
 
-/// One attempt to authenticate.
+/// One attempt to authenticate: given by the caller to [`Client::authenticate`], several in the
+/// order in which to try them, and to [`Client::authenticate_with`], one at each turn.
 #[non_exhaustive]
 #[derive(Debug)]
 pub enum Credential {
     /// Nothing: it mostly fails, and tells which methods there are (RFC 4252 section 5.2).
     None,
-    /// A password.
+    /// A password (RFC 4252 section 8).
     Password(Password),
-    /// A new password for one that has expired.
+    /// A new password for one that has expired, once the server has asked for it with
+    /// [`AuthOutcome::PasswordChangeRequired`](ssh_proto::AuthOutcome::PasswordChangeRequired).
     PasswordChange {
         /// The one that has expired.
         old: Password,
         /// The new one.
         new: Password,
     },
-    /// A private key.
+    /// A private key, which signs (RFC 4252 section 7).
     Key(Arc<dyn SigningKey>),
-    /// Whether the server would take this key: worth asking before a passphrase is asked for.
+    /// Whether the server would take this key, worth asking before a passphrase is asked for. The
+    /// answer is the outcome of the next turn, so this is for [`Client::authenticate_with`].
     Query(PublicKey),
 }
 
@@ -71,7 +77,8 @@ impl Credential {
     }
 }
 
-/// A client whose calls block.
+/// A client whose calls block: made by [`Self::connect`] or [`Self::over`], ended by
+/// [`Self::disconnect`], or without a goodbye when dropped.
 ///
 /// On a `TcpStream` or `UnixStream`, which it makes non-blocking, both directions go on while it
 /// waits for either. Between calls nothing goes on.
@@ -253,7 +260,7 @@ impl<T: Wait> Client<T> {
     /// Opens a session, to be told what to run in it.
     ///
     /// # Errors
-    /// `OpenRefused`; `Channel` before authentication.
+    /// `OpenRefused`, `Disconnected`, `Io`; `Channel` before authentication.
     pub fn session(&mut self) -> Result<Session<'_, T>, ClientError> {
         Session::open(self)
     }
@@ -261,7 +268,7 @@ impl<T: Wait> Client<T> {
     /// Runs a command.
     ///
     /// # Errors
-    /// `OpenRefused`, `RequestRefused`; `Channel` before authentication.
+    /// `OpenRefused`, `RequestRefused`, `Disconnected`, `Io`; `Channel` before authentication.
     pub fn exec(&mut self, command: impl AsRef<[u8]>) -> Result<Session<'_, T>, ClientError> {
         let command = command.as_ref().to_vec().into();
         self.run(&ChannelRequest::Exec(command))

@@ -6,36 +6,47 @@ use std::io;
 use ssh_proto::error::ApiMisuse;
 use ssh_proto::{ChannelError, Disconnected, Error, OpenFailure, PeerText};
 
-/// Why a call of the blocking client failed.
+/// Why a call of the blocking client failed: returned by [`Client`](crate::Client) and
+/// [`Session`](crate::Session), and inside an [`io::Error`] by their `Read` and `Write`.
+///
+/// After `Io`, `Disconnected` and `NotBegun` the client is of no more use; after the others it
+/// can go on.
 #[non_exhaustive]
 #[derive(Debug)]
 pub enum ClientError {
-    /// The transport failed.
+    /// The transport failed: connecting, or in any call that waits for the server.
     Io(io::Error),
-    /// The connection is over.
+    /// The connection is over, which any call that waits for the server may find; the cause says
+    /// who ended it and why.
     Disconnected(Disconnected),
-    /// The connection was not begun: the user name is not valid, or randomness failed.
+    /// From [`Client::connect`](crate::Client::connect) and [`over`](crate::Client::over): the
+    /// connection was not begun, since the user name is not valid or randomness failed.
     NotBegun(Error),
-    /// The attempt to authenticate could not be made: the provider cannot use the key, or the
-    /// password is too long. Another one can be made.
+    /// From [`Client::authenticate_with`](crate::Client::authenticate_with): the attempt could not
+    /// be made, since the provider or the config does not allow the key, or the password is too
+    /// long. Another one can be made.
     Unusable(ApiMisuse),
-    /// No credential was accepted. Others can be tried.
+    /// From the calls that authenticate: no credential was accepted. Others can be tried.
     NotAuthenticated {
-        /// The methods that could continue, as the server named them.
+        /// The methods that could continue, as the server named them (RFC 4252 section 5.1).
         methods: Vec<String>,
     },
-    /// The server does not open a session.
+    /// From the calls that open a session: the server does not (RFC 4254 section 5.1).
     OpenRefused {
         /// Why.
         reason: OpenFailure,
         /// What the server says of it.
         description: PeerText,
     },
-    /// The server refused a request on the session.
+    /// From the calls that ask for something on a session, such as a command: the server refused
+    /// it, or closed the session in place of an answer.
     RequestRefused,
-    /// What was asked of the channel is not possible.
+    /// What was asked of the session is not possible now: it is closed or finished, or nobody has
+    /// authenticated yet.
     Channel(ChannelError),
-    /// One of the session's two outputs is not read and has grown too long while the other was.
+    /// There is more output than may be kept: above the limit of
+    /// [`Session::output`](crate::Session::output), or above 2 MiB on one of the two streams while
+    /// only the other is read.
     OutputUnread,
 }
 

@@ -16,32 +16,33 @@ use crate::transport::Wait;
 /// Output that is kept of one stream while the other is read: as much as the default window.
 const MAX_ASIDE: usize = 2 << 20;
 
-/// How a command ended.
+/// How a command ended: returned by [`Session::wait`], in an [`Output`], and by
+/// [`Session::exit_status`] once it is known (RFC 4254 section 6.10).
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exit {
-    /// With this status.
+    /// With this status, zero mostly for success.
     Status(u32),
-    /// By a signal.
+    /// By a signal, whose name and message are the server's.
     Signal(ExitSignal),
-    /// The server did not say.
+    /// The channel was closed, and the server did not say.
     Unknown,
 }
 
 impl Exit {
-    /// Whether the status was zero.
+    /// Whether there was a status, and it was zero.
     pub fn success(&self) -> bool {
         *self == Self::Status(0)
     }
 }
 
-/// What a command gave out, and how it ended.
+/// What a command gave out, and how it ended: returned by [`Session::output`], all of it at once.
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
     /// The standard output.
     pub stdout: Vec<u8>,
-    /// The standard error.
+    /// The standard error, and other extended data if there was any (RFC 4254 section 5.2).
     pub stderr: Vec<u8>,
     /// How it ended.
     pub exit: Exit,
@@ -92,7 +93,9 @@ impl State {
     }
 }
 
-/// A session: reading it reads the standard output, writing it the standard input.
+/// A session, returned by [`Client::exec`] and its like with the command running, and by
+/// [`Client::session`] with nothing yet: reading it reads the standard output, writing it the
+/// standard input. A client has one at a time.
 ///
 /// Dropping it closes the channel, which ends most commands.
 #[derive(Debug)]
@@ -174,7 +177,7 @@ impl<'c, T: Wait> Session<'c, T> {
     /// Asks for a pseudo-terminal (RFC 4254 section 6.2).
     ///
     /// # Errors
-    /// `RequestRefused`.
+    /// `RequestRefused`, `Channel`, `Disconnected`, `Io`.
     pub fn pty(&mut self, pty: Pty) -> Result<(), ClientError> {
         self.request(&ChannelRequest::Pty(pty))
     }
@@ -182,7 +185,7 @@ impl<'c, T: Wait> Session<'c, T> {
     /// Sets a variable for the command (RFC 4254 section 6.4). Servers refuse most names.
     ///
     /// # Errors
-    /// `RequestRefused`.
+    /// `RequestRefused`, `Channel`, `Disconnected`, `Io`.
     pub fn env(&mut self, name: &str, value: &str) -> Result<(), ClientError> {
         self.request(&ChannelRequest::Env {
             name: name.to_owned().into(),
@@ -193,7 +196,7 @@ impl<'c, T: Wait> Session<'c, T> {
     /// Runs a command in it.
     ///
     /// # Errors
-    /// `RequestRefused`.
+    /// `RequestRefused`, `Channel`, `Disconnected`, `Io`.
     pub fn exec(&mut self, command: impl AsRef<[u8]>) -> Result<(), ClientError> {
         self.request(&ChannelRequest::Exec(command.as_ref().to_vec().into()))
     }
@@ -201,7 +204,7 @@ impl<'c, T: Wait> Session<'c, T> {
     /// Runs the user's shell in it.
     ///
     /// # Errors
-    /// `RequestRefused`.
+    /// `RequestRefused`, `Channel`, `Disconnected`, `Io`.
     pub fn shell(&mut self) -> Result<(), ClientError> {
         self.request(&ChannelRequest::Shell)
     }
@@ -209,7 +212,7 @@ impl<'c, T: Wait> Session<'c, T> {
     /// Makes a request on it and waits for the answer.
     ///
     /// # Errors
-    /// `RequestRefused`.
+    /// `RequestRefused`, `Channel`, `Disconnected`, `Io`.
     pub fn request(&mut self, request: &ChannelRequest) -> Result<(), ClientError> {
         self.state.reply = None;
         let connection = self.client.driver.connection_mut();
@@ -230,7 +233,7 @@ impl<'c, T: Wait> Session<'c, T> {
     /// Makes a request on it that has no answer: a signal, a new size of the terminal.
     ///
     /// # Errors
-    /// `Channel`.
+    /// `Channel`, `Disconnected`, `Io`.
     pub fn notify(&mut self, request: &ChannelRequest) -> Result<(), ClientError> {
         let connection = self.client.driver.connection_mut();
         let made = connection.request(self.channel, request, false);
@@ -440,7 +443,8 @@ impl<T: Wait> Write for Session<'_, T> {
     }
 }
 
-/// The standard error of a session.
+/// The standard error of a session, returned by [`Session::stderr`]; what comes on the standard
+/// output meanwhile is kept for later.
 #[derive(Debug)]
 pub struct Stderr<'s, 'c, T: Wait>(&'s mut Session<'c, T>);
 

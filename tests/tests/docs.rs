@@ -93,6 +93,69 @@ fn the_readme_shows_the_examples() {
     }
 }
 
+/// What stands in the source between two texts.
+fn between<'s>(source: &'s str, start: &str, end: &str) -> &'s str {
+    let (_, rest) = source.split_once(start).unwrap();
+    rest.split_once(end).unwrap().0
+}
+
+/// What a source says of flags: the arms of the parser, and those that are refused for now.
+fn flags_of(arms: &str, quote: char) -> Vec<&str> {
+    let lines = arms.lines().map(str::trim);
+    let arms = lines.filter(|line| line.starts_with(quote));
+    let quoted = arms.flat_map(|arm| {
+        let patterns = arm.split_once(" =>").map_or(arm, |(patterns, _)| patterns);
+        patterns.split(quote).skip(1).step_by(2)
+    });
+    quoted.collect()
+}
+
+#[test]
+fn every_flag_of_the_example_server_and_client_is_described() {
+    let page = read("docs/examples.md");
+    let (server_page, client_page) = page.split_once("## Client").unwrap();
+    let source = read("ssh-io-std/examples/server/args.rs");
+    let (source, _) = source.split_once("#[cfg(test)]").unwrap();
+    let flags = flags_of(between(source, "match flag {", "later if"), '"');
+    assert!(flags.len() > 20, "{flags:?}");
+    let usage = between(source, "USAGE: &str = \"", "\";");
+    for flag in &flags {
+        assert!(usage.contains(flag), "{flag} is not in the usage");
+    }
+    let later = flags_of(between(source, "const LATER", "];"), '"');
+    assert!(later.len() > 5);
+    for flag in flags.into_iter().chain(later) {
+        let described = [format!("`{flag}`"), format!("`{flag} ")];
+        let described = described.iter().any(|flag| server_page.contains(flag));
+        assert!(described, "{flag} is not in docs/examples.md");
+    }
+
+    let source = read("ssh-io-std/examples/client/options.rs");
+    let keywords = read("ssh-io-std/examples/client/keywords.rs");
+    let flags = flags_of(between(&source, "match flag {", "_ if LATER"), '\'');
+    assert!(flags.len() > 20, "{flags:?}");
+    let usage = between(&keywords, "USAGE: &str = \"", "\";");
+    for flag in &flags {
+        let flag = format!("-{flag} ");
+        assert!(usage.contains(&flag), "{flag} is not in the usage");
+    }
+    let later = between(&keywords, "LATER: &str = \"", "\";");
+    let flags = flags.iter().map(|flag| format!("-{flag}"));
+    let later = later.chars().map(|flag| format!("-{flag}"));
+    let long = ["--password-fd".to_owned(), "--help".to_owned()];
+    for flag in flags.chain(later).chain(long) {
+        let described = [format!("`{flag}`"), format!("`{flag} ")];
+        let described = described.iter().any(|flag| client_page.contains(flag));
+        assert!(described, "{flag} is not in docs/examples.md");
+    }
+    let used = flags_of(between(&keywords, "const USED", "];"), '"');
+    assert!(used.len() > 20);
+    for keyword in used {
+        let described = client_page.contains(&format!("`{keyword}`"));
+        assert!(described, "{keyword} is not in docs/examples.md");
+    }
+}
+
 #[test]
 fn links_between_documents_hold() {
     let mut checked = 0;
@@ -102,6 +165,7 @@ fn links_between_documents_hold() {
         "SECURITY.md",
         "docs/architecture.md",
         "docs/driving.md",
+        "docs/examples.md",
         "docs/performance.md",
     ] {
         let base = root().join(page);

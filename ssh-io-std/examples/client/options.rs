@@ -1,5 +1,7 @@
 //! The command line and the config file: OpenSSH's flags and keywords, where the first value given counts.
 
+#[path = "keywords.rs"]
+mod keywords;
 #[path = "settings.rs"]
 mod settings;
 
@@ -7,6 +9,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+pub(crate) use self::keywords::usage;
+use self::keywords::{LATER, OTHERS, SEVERAL, USED};
 use self::settings::number;
 use crate::pattern;
 
@@ -16,6 +20,8 @@ pub(crate) enum Task {
     Connect(Box<Options>),
     /// Print the names of `kex`, `cipher`, `mac` or `key`.
     Query(String),
+    /// Print the usage.
+    Help,
 }
 
 /// The options in force.
@@ -40,124 +46,6 @@ pub(crate) struct Options {
     /// Keywords without effect here.
     pub(crate) ignored: Vec<String>,
 }
-
-/// Keywords that have an effect.
-const USED: &[&str] = &[
-    "batchmode",
-    "bindaddress",
-    "ciphers",
-    "connecttimeout",
-    "globalknownhostsfile",
-    "hostkeyalgorithms",
-    "hostkeyalias",
-    "hostname",
-    "identitiesonly",
-    "identityfile",
-    "kexalgorithms",
-    "loglevel",
-    "macs",
-    "numberofpasswordprompts",
-    "passwordauthentication",
-    "port",
-    "preferredauthentications",
-    "pubkeyacceptedalgorithms",
-    "pubkeyauthentication",
-    "rekeylimit",
-    "requesttty",
-    "sendenv",
-    "serveralivecountmax",
-    "serveraliveinterval",
-    "setenv",
-    "stricthostkeychecking",
-    "user",
-    "userknownhostsfile",
-];
-
-/// OpenSSH's other keywords: taken, and without effect.
-const OTHERS: &[&str] = &[
-    "addkeystoagent",
-    "addressfamily",
-    "bindinterface",
-    "canonicaldomains",
-    "canonicalizefallbacklocal",
-    "canonicalizehostname",
-    "canonicalizemaxdots",
-    "canonicalizepermittedcnames",
-    "casignaturealgorithms",
-    "certificatefile",
-    "channeltimeout",
-    "checkhostip",
-    "clearallforwardings",
-    "compression",
-    "controlmaster",
-    "controlpath",
-    "controlpersist",
-    "dynamicforward",
-    "enableescapecommandline",
-    "enablesshkeysign",
-    "escapechar",
-    "exitonforwardfailure",
-    "fingerprinthash",
-    "forkafterauthentication",
-    "forwardagent",
-    "forwardx11",
-    "forwardx11timeout",
-    "forwardx11trusted",
-    "gatewayports",
-    "gssapiauthentication",
-    "gssapidelegatecredentials",
-    "hashknownhosts",
-    "hostbasedacceptedalgorithms",
-    "hostbasedauthentication",
-    "identityagent",
-    "ignoreunknown",
-    "include",
-    "ipqos",
-    "kbdinteractiveauthentication",
-    "kbdinteractivedevices",
-    "knownhostscommand",
-    "localcommand",
-    "localforward",
-    "logverbose",
-    "nohostauthenticationforlocalhost",
-    "obscurekeystroketiming",
-    "permitlocalcommand",
-    "permitremoteopen",
-    "pkcs11provider",
-    "proxyusefdpass",
-    "refuseconnection",
-    "remotecommand",
-    "remoteforward",
-    "requiredrsasize",
-    "revokedhostkeys",
-    "securitykeyprovider",
-    "sessiontype",
-    "stdinnull",
-    "streamlocalbindmask",
-    "streamlocalbindunlink",
-    "syslogfacility",
-    "tag",
-    "tcpkeepalive",
-    "tunnel",
-    "tunneldevice",
-    "updatehostkeys",
-    "usekeychain",
-    "verifyhostkeydns",
-    "versionaddendum",
-    "visualhostkey",
-    "warnweakcrypto",
-    "xauthlocation",
-    // Former names.
-    "challengeresponseauthentication",
-    "pubkeyacceptedkeytypes",
-    "hostbasedkeytypes",
-];
-
-/// Keywords of which every value counts.
-const SEVERAL: &[&str] = &["identityfile", "sendenv", "setenv"];
-
-/// Flags that are OpenSSH's, but not of this client yet.
-const LATER: &str = "ACDIJLMORSWXYbfgwBPkyGK";
 
 type Result<T> = std::result::Result<T, String>;
 
@@ -201,6 +89,9 @@ impl Options {
                 let fd = arguments.next().ok_or("--password-fd needs a number")?;
                 options.password_fd = Some(number("--password-fd", &fd)?);
                 continue;
+            }
+            if argument == "--help" {
+                return Ok(Task::Help);
             }
             if argument.starts_with("--") {
                 return Err(format!("unknown option {argument}"));
@@ -249,7 +140,7 @@ impl Options {
             }
         }
         if options.host.is_empty() {
-            return Err("usage: client [-p port] [-l user] [-i key] [-o Option=value] [user@]host [command]".into());
+            return Err("no host is given; client --help tells what there is".into());
         }
         options.command = words.join(" ");
         if options.subsystem && options.command.is_empty() {
@@ -318,22 +209,29 @@ impl Options {
 
     fn set(&mut self, keyword: &str, value: &str) -> Result<()> {
         let name = keyword.to_ascii_lowercase();
+        let proxy = ["proxycommand", "proxyjump"].contains(&&*name);
+        let used = USED.iter().any(|used| used.eq_ignore_ascii_case(&name));
+        let other = OTHERS.contains(&&*name);
+        if !proxy && !used && !other {
+            if !self.may_be_unknown(&name) {
+                return Err(format!("bad configuration option: {keyword}"));
+            }
+            self.ignored.push(keyword.to_owned());
+            return Ok(());
+        }
         if value.is_empty() {
             return Err(format!("no argument after keyword \"{keyword}\""));
         }
-        if ["proxycommand", "proxyjump"].contains(&&*name) {
+        if proxy {
             // To connect directly instead would not be what was asked for.
             return match value.eq_ignore_ascii_case("none") {
                 true => Ok(()),
                 false => Err(format!("{keyword} is not supported by this client yet")),
             };
         }
-        if OTHERS.contains(&&*name) {
+        if other {
             self.ignored.push(keyword.to_owned());
             return Ok(());
-        }
-        if !USED.contains(&&*name) {
-            return Err(format!("bad configuration option: {keyword}"));
         }
         let several = SEVERAL.contains(&&*name);
         let values = self.values.entry(name).or_default();
@@ -341,6 +239,13 @@ impl Options {
             values.push(value.to_owned());
         }
         Ok(())
+    }
+
+    /// Whether `IgnoreUnknown`, as far as it has been read, names this keyword.
+    fn may_be_unknown(&self, name: &str) -> bool {
+        let patterns = self.value("ignoreunknown").unwrap_or_default();
+        let patterns = patterns.to_ascii_lowercase();
+        pattern::list_matches(patterns.split(','), name)
     }
 
     fn read_config(&mut self, path: &Path, required: bool) -> Result<()> {
@@ -430,7 +335,7 @@ mod tests {
         let words = format!("-F none {line}");
         match Options::parse(words.split(' ').map(|word| word.replace('_', " ")))? {
             Task::Connect(options) => Ok(options),
-            Task::Query(what) => Err(what),
+            Task::Query(_) | Task::Help => Err("nothing to connect to".into()),
         }
     }
 
@@ -524,6 +429,36 @@ mod tests {
     }
 
     #[test]
+    fn unknown_keywords_are_ignored_where_that_is_wanted() {
+        let options = parse("-oIgnoreUnknown=Use*,Nonsense -oUseFlux=1 -oNONSENSE host").unwrap();
+        assert_eq!(options.ignored, ["UseFlux", "NONSENSE"]);
+        for line in [
+            "-oNonsense=1 -oIgnoreUnknown=Nonsense host",
+            "-oIgnoreUnknown=*,!nonsense -oNonsense=1 host",
+        ] {
+            assert_eq!(
+                parse(line).err().as_deref(),
+                Some("bad configuration option: Nonsense")
+            );
+        }
+        let options = parse("-oConnectionAttempts=2 -oBindAddress=::1 host").unwrap();
+        assert_eq!(options.ignored, ["ConnectionAttempts", "BindAddress"]);
+    }
+
+    #[test]
+    fn every_flag_and_keyword_is_in_the_usage() {
+        assert!(matches!(
+            Options::parse(["-v", "--help"].map(str::to_owned).into_iter()),
+            Ok(Task::Help)
+        ));
+        let usage = usage();
+        for keyword in USED {
+            assert!(usage.contains(keyword), "{keyword}");
+        }
+        assert!(usage.lines().all(|line| line.len() <= 100), "{usage}");
+    }
+
+    #[test]
     fn config_files_apply_to_their_hosts() {
         let file = env::temp_dir().join(format!("ssh-io-std-config-{}", std::process::id()));
         fs::write(&file, "# comment\nHost other\nPort 1\nHost *.example !no.example\n  Port = 3\n IdentityFile \"~/k\"\nMatch exec x\nPort 4\nHost *\nUser me\nPort 5\n").unwrap();
@@ -535,7 +470,7 @@ mod tests {
                     options.user().unwrap(),
                     options.identities().1,
                 ),
-                Task::Query(_) => unreachable!(),
+                Task::Query(_) | Task::Help => unreachable!(),
             }
         };
         assert_eq!(at("www.example"), (3, "me".into(), true));

@@ -6,9 +6,46 @@ use std::time::Duration;
 
 use ssh_proto::Password;
 
+/// What `--help` prints.
+pub(crate) const USAGE: &str = "\
+usage: server --listen ADDR:PORT [flags]
+
+  --listen ADDR:PORT      where to listen; port 0 takes a free one; `listening ADDR:PORT` is printed
+  --host-key FILE         an OpenSSH private key, several times; without one, a throw-away key
+
+Who may log in, each flag several times; without any, nobody:
+  --user NAME --password PW    a user and the password
+  --authorized-keys FILE       public keys, %u stands for the user name
+
+What they may do:
+  --exec                  run commands and shells
+  --pty                   have a terminal
+  --env PATTERN           set variables, several times; LANG and LC_* are always taken
+  --allow-all             all of these
+  --force-command CMD     runs in place of whatever is asked for
+
+Algorithms, comma separated, also as +LIST -LIST ^LIST:
+  --kex --ciphers --macs --hostkey-algs --pubkey-algs LIST
+
+Limits:
+  --rekey-bytes N         new keys after this many bytes
+  --rekey-seconds N       new keys after this time
+  --keepalive N           seconds of silence after which the client must show that it is there
+  --max-auth N            failed attempts to log in
+  --login-grace N         seconds to log in, 0 for any time
+  --max-sessions N        sessions at once on one connection
+
+  --banner FILE           text that is shown before the login
+  --version TEXT          software version and comment of the identification
+  --log FILE              where the log is appended, in place of standard error
+  --help                  this text
+";
+
 /// What the command line says.
 #[derive(Debug, Default)]
 pub(crate) struct Args {
+    /// Only the usage is wanted.
+    pub(crate) help: bool,
     pub(crate) listen: String,
     pub(crate) host_keys: Vec<PathBuf>,
     /// User names with their passwords.
@@ -87,6 +124,10 @@ impl Args {
                 return Err(format!("--user needs its --password before {flag}"));
             }
             match flag {
+                "--help" => {
+                    args.help = true;
+                    return Ok(args);
+                }
                 "--listen" => args.listen = text()?,
                 "--host-key" => args.host_keys.push(raw()?.into()),
                 "--user" => user = Some(text()?),
@@ -230,6 +271,7 @@ mod tests {
         assert_eq!(args.version, Some(("Some_1".into(), None)));
         assert!(args.has_login());
         assert!(!parse("--listen x:0 --allow-all").unwrap().has_login());
+        assert!(parse("--exec --help --frob").unwrap().help);
     }
 
     #[test]

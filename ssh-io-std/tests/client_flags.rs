@@ -1,0 +1,258 @@
+//! Flags and keywords of the example client by what they do, as a program against the example server.
+#![cfg(unix)]
+
+mod programs;
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::process::Output;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use programs::{
+    Folder, PASSWORD, Server, USER, client, example, finish, run, signal, start, stderr, stdout,
+};
+use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
+use rustix::process::Signal;
+use ssh_proto::crypto::rustcrypto;
+
+/// A server that takes a password and a key, and the flags that lead to it.
+struct Setup {
+    folder: Folder,
+    server: Server,
+    key: String,
+}
+
+impl Setup {
+    fn new() -> Self {
+        let folder = Folder::new();
+        let key = folder.key("key", "ssh-ed25519");
+        let keys = folder.write("authorized_keys", &key.line);
+        Self {
+            server: Server::start(&["--authorized-keys", &keys]),
+            key: key.path,
+            folder,
+        }
+    }
+
+    /// Runs `echo done` with the key and these flags.
+    fn run(&self, flags: &[&str]) -> Output {
+        let port = format!("-p{}", self.server.port());
+        let host = format!("{USER}@127.0.0.1");
+        let flags = [&["-v", "-Fnone", "-i", &self.key, &port], flags, &[&host]].concat();
+        run(&mut client(
+            &self.folder,
+            &[&flags[..], &["echo done"]].concat(),
+        ))
+    }
+}
+
+/// Asserts success, and that a line of `-v` says this.
+fn says(output: &Output, line: &str) {
+    assert_eq!(
+        (stdout(output), output.status.code()),
+        ("done\n", Some(0)),
+        "{output:?}"
+    );
+    assert!(
+        stderr(output).contains(line),
+        "{line} is missing in {output:?}"
+    );
+}
+
+#[test]
+fn preferred_authentications_choose_the_methods_and_their_order() {
+    let setup = Setup::new();
+    let run = |list: &str| setup.run(&[&format!("-oPreferredAuthentications={list}")]);
+    for (list, method) in [
+        ("publickey,password", "publickey"),
+        ("password,publickey", "password"),
+        ("hostbased,password", "password"),
+        ("publickey", "publickey"),
+    ] {
+        let line = format!("Authenticated as {USER} using \"{method}\".");
+        says(&run(list), &line);
+    }
+    // A method that is not in the list is not tried, even if it is the only one that would do.
+    setup.folder.write("authorized_keys", "");
+    let output = run("publickey");
+    assert_eq!(output.status.code(), Some(255));
+    assert!(
+        stderr(&output).contains("Offering public key"),
+        "{output:?}"
+    );
+    assert!(!stderr(&output).contains("method: password"), "{output:?}");
+    says(&run("publickey,password"), "using \"password\".");
+}
+
+#[test]
+fn pubkey_accepted_algorithms_choose_the_keys_that_are_used() {
+    let setup = Setup::new();
+    let run = |list: &str| {
+        let list = format!("-oPubkeyAcceptedAlgorithms={list}");
+        setup.run(&["-oPasswordAuthentication=no", &list])
+    };
+    for list in ["ssh-ed25519", "-ecdsa*", "ecdsa-sha2-nistp256,ssh-ed25519"] {
+        says(&run(list), "using \"publickey\".");
+    }
+    for list in ["ecdsa-sha2-nistp256", "-ssh-ed25519"] {
+        let output = run(list);
+        assert_eq!((stdout(&output), output.status.code()), ("", Some(255)));
+        assert!(stderr(&output).contains("Permission denied"), "{output:?}");
+        // It does not stand in the way of what else there is.
+        let list = format!("-oPubkeyAcceptedAlgorithms={list}");
+        says(&setup.run(&[&list]), "using \"password\".");
+    }
+}
+
+/// Linux drops what asks for a connection while the queue of a listener is full.
+#[cfg(target_os = "linux")]
+#[test]
+fn connect_timeout_ends_waiting_for_a_host_that_does_not_answer() {
+    let listener = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    bind(&listener, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listen(&listener, 0).unwrap();
+    let address = getsockname(&listener).unwrap();
+    let address: std::net::SocketAddr = address.try_into().unwrap();
+    let timeout = Duration::from_millis(300);
+    let mut queued = Vec::new();
+    while let Ok(stream) = std::net::TcpStream::connect_timeout(&address, timeout) {
+        queued.push(stream);
+        assert!(queued.len() < 100, "the queue is never full");
+    }
+    let (folder, port) = (Folder::new(), format!("-p{}", address.port()));
+    let begin = Instant::now();
+    let flags = ["-Fnone", "-oConnectTimeout=1", &port, "127.0.0.1", "x"];
+    let output = run(&mut client(&folder, &flags));
+    let elapsed = begin.elapsed();
+    assert_eq!(output.status.code(), Some(255));
+    let message = format!("ssh: connect to host 127.0.0.1 port {}: ", address.port());
+    assert!(stderr(&output).starts_with(&message), "{output:?}");
+    assert!(elapsed >= Duration::from_secs(1), "{elapsed:?}");
+    assert!(elapsed < Duration::from_secs(15), "{elapsed:?}");
+}
+
+#[test]
+fn server_alive_ends_the_connection_to_a_silent_server() {
+    let setup = Setup::new();
+    let port = format!("-p{}", setup.server.port());
+    let host = format!("{USER}@127.0.0.1");
+    let alive = ["-oServerAliveInterval=1", "-oServerAliveCountMax=2"];
+    let flags = [&["-Fnone", &port], &alive[..], &[&host, "sleep 60"]].concat();
+    let mut waiting = start(&mut client(&setup.folder, &flags));
+    thread::sleep(Duration::from_secs(5));
+    assert_eq!(waiting.try_wait().unwrap(), None, "an answer counts");
+    let begin = Instant::now();
+    signal(&setup.server.child, Signal::STOP);
+    let output = finish(waiting);
+    let elapsed = begin.elapsed();
+    assert_eq!(output.status.code(), Some(255), "{output:?}");
+    assert!(!stderr(&output).is_empty());
+    assert!(elapsed >= Duration::from_secs(1), "{elapsed:?}");
+    assert!(elapsed < Duration::from_secs(20), "{elapsed:?}");
+}
+
+#[test]
+fn queries_print_what_the_provider_has() {
+    let provider = rustcrypto::provider();
+    let names = |what: &str| -> Vec<&str> {
+        match what {
+            "kex" => provider.kex.iter().map(|a| a.name()).collect(),
+            "cipher" => provider.ciphers.iter().map(|a| a.name()).collect(),
+            "mac" => provider.macs.iter().map(|a| a.name()).collect(),
+            _ => provider.signatures.iter().map(|a| a.name()).collect(),
+        }
+    };
+    for (what, one) in [
+        ("kex", "mlkem768x25519-sha256"),
+        ("cipher", "aes256-gcm@openssh.com"),
+        ("mac", "hmac-sha2-256-etm@openssh.com"),
+        ("key", "ssh-ed25519"),
+    ] {
+        let output = run(example("client").args(["-Q", what]));
+        assert_eq!((stderr(&output), output.status.code()), ("", Some(0)));
+        let lines: Vec<_> = stdout(&output).lines().collect();
+        assert!(lines.contains(&one) && lines == names(what), "{lines:?}");
+    }
+    let output = run(example("client").args(["-Q", "weather"]));
+    assert_eq!((stdout(&output), output.status.code()), ("", Some(255)));
+    assert!(stderr(&output).contains("Unsupported query \"weather\""));
+}
+
+#[test]
+fn messages_go_to_the_file_that_is_named() {
+    let setup = Setup::new();
+    let log = setup.folder.write("log", "earlier\n");
+    let output = setup.run(&["-E", &log]);
+    assert_eq!((stdout(&output), stderr(&output)), ("done\n", ""));
+    let text = fs::read_to_string(log).unwrap();
+    let all = text.starts_with("earlier\ndebug1: ") && text.contains("Authenticated as me using");
+    assert!(
+        all && !text.contains('\r') && !text.contains(PASSWORD),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_family_of_addresses_leaves_out_the_other() {
+    let setup = Setup::new();
+    let output = setup.run(&["-4", "-oHostName=localhost"]);
+    says(&output, "Connecting to localhost [127.0.0.1]");
+    assert!(!stderr(&output).contains("[::1]"), "{output:?}");
+    for (flag, address) in [("-4", "::1"), ("-6", "127.0.0.1")] {
+        let output = setup.run(&[flag, &format!("-oHostName={address}")]);
+        assert_eq!(output.status.code(), Some(255));
+        assert!(stderr(&output).contains("no address"), "{output:?}");
+        assert!(!stderr(&output).contains("Connecting"), "{output:?}");
+    }
+}
+
+#[test]
+fn a_config_file_is_the_only_one_read() {
+    let setup = Setup::new();
+    let home = setup.folder.path(".ssh");
+    fs::create_dir(home).unwrap();
+    setup
+        .folder
+        .write(".ssh/config", "Host *\nCiphers aes256-ctr\n");
+    let text = format!(
+        "Host other\n  Port 1\nHost crate\n  HostName 127.0.0.1\n  User {USER}\n  Port = {}\n\
+         Host *\n  Port 2\n  IdentityFile {}\n  MACs hmac-sha2-512\n",
+        setup.server.port(),
+        setup.key
+    );
+    let file = setup.folder.write("config", &text);
+    let login = |flags: &[&str]| {
+        let mut command = client(
+            &setup.folder,
+            &[flags, &["-v", "crate", "echo done"]].concat(),
+        );
+        run(command.env("HOME", setup.folder.as_ref()))
+    };
+    // The flag comes before the file, and the file in place of that at home.
+    let output = login(&["-F", &file, "-caes128-ctr"]);
+    says(&output, "cipher: aes128-ctr MAC: hmac-sha2-512");
+    says(&output, "using \"publickey\".");
+    let output = login(&["-F", &file, "-mhmac-sha2-256", "-caes192-ctr,aes256-ctr"]);
+    says(&output, "cipher: aes192-ctr MAC: hmac-sha2-256");
+
+    let direct = [
+        "-l",
+        USER,
+        "-oHostName=127.0.0.1",
+        "-p",
+        setup.server.port(),
+    ];
+    says(&login(&direct), "cipher: aes256-ctr");
+    let output = login(&[&direct[..], &["-F", "none"]].concat());
+    says(&output, "cipher: chacha20-poly1305@openssh.com");
+    let missing = setup.folder.path("missing");
+    let output = login(&["-F", &missing]);
+    assert_eq!(output.status.code(), Some(255));
+    assert!(stderr(&output).contains(&missing), "{output:?}");
+    let wrong = setup.folder.write("wrong", "Host *\nNonsense 1\n");
+    let output = login(&["-F", &wrong]);
+    let message = format!("{wrong} line 2: bad configuration option: Nonsense");
+    assert_eq!(stderr(&output).trim_end(), message);
+    assert_eq!(output.status.code(), Some(255));
+}
