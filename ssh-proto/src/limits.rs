@@ -133,7 +133,7 @@ pub struct Limits {
     pub buffered_input: usize,
     /// The same before authentication. Default 512 KiB: nobody is known yet, and half-open connections are many.
     pub buffered_input_pre_auth: usize,
-    /// Replies that may wait for a key exchange to end or for the peer to read: count. Default 1024. Once reached, parsing stops; while keys are exchanged it must go on, and the connection ends at twice as many. Go keeps 64 there, Dropbear 1000; a pipelining client makes hundreds at once.
+    /// Replies that may wait for a key exchange to end or for the peer to read: count. Default 1024. Once reached, the application can queue nothing; at twice as many, nothing of the peer is parsed; while keys are exchanged parsing must go on, and the connection ends at three times as many. Go keeps 64 there, Dropbear 1000; a pipelining client makes hundreds at once.
     pub deferred_messages: usize,
     /// Replies that may wait for a key exchange to end or for the peer to read: bytes, as for the count. Default 256 KiB (CVE-2025-26466).
     pub deferred_bytes: usize,
