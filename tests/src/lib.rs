@@ -9,8 +9,8 @@
 //!   of `ssh-proto` and can do every step wrong.
 //! - [`ClientApp`] and [`ServerApp`] are applications for tests that are about something else.
 //!   Any closure that takes a connection and an event will do as well, see [`App`].
-//! - [`Connected`] is a pair behind authentication for tests that answer each event by hand,
-//!   with the help of [`take!`].
+//! - [`Login`] is a pair before authentication, [`Connected`] one behind it, for tests that answer
+//!   each event by hand, with the help of [`take!`].
 //!
 //! ```
 //! use ssh_tests::{ClientApp, Job, Mode, Pair, ServerApp};
@@ -52,6 +52,7 @@ pub mod faults;
 pub mod fixtures;
 pub mod hostile;
 pub mod link;
+pub mod login;
 pub mod mitm;
 pub mod mode;
 pub mod pair;
@@ -65,6 +66,7 @@ pub use self::connected::{Connected, read_all};
 pub use self::endpoint::{App, Endpoint, Inbox};
 pub use self::hostile::{Hostile, Stage};
 pub use self::link::Link;
+pub use self::login::Login;
 pub use self::mode::{Chunking, Mode, for_each_chunking, for_each_mode};
 pub use self::pair::{Pair, PairBuilder};
 pub use self::raw::{RawPacket, RawPeer};

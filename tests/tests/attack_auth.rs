@@ -573,27 +573,16 @@ fn g17_hostbound_is_not_announced() {
         assert!(!announced.to_string().contains("hostbound"));
         let key = fixtures::user_key();
         let name = key.algorithms()[0];
-        let blob = key.public_key().as_blob();
+        let (algorithm, blob) = (F::S(name.as_bytes()), key.public_key().as_blob());
         let right = fixtures::host_key().public_key().as_blob().to_vec();
         let wrong = fixtures::key("ssh-ed25519", 5);
         for host_key in [&right[..], wrong.public_key().as_blob()] {
-            let fields = |flag| {
-                [
-                    F::B(flag),
-                    F::S(name.as_bytes()),
-                    F::S(blob),
-                    F::S(host_key),
-                ]
-            };
+            let fields = |flag| [F::B(flag), algorithm, F::S(blob), F::S(host_key)];
             fails_unasked(&mut h, &request(b"ferris", METHOD, &fields(0)));
             let signed = request(b"ferris", METHOD, &fields(1));
             let session = h.peer.session_id.clone().expect("keys");
-            let signature = key
-                .sign(
-                    name,
-                    &[&message(0, &[F::S(&session)])[1..], &signed].concat(),
-                )
-                .expect("signs");
+            let data = [&message(0, &[F::S(&session)])[1..], &signed].concat();
+            let signature = key.sign(name, &data).expect("signs");
             let field = message(0, &[F::S(signature.as_encoded())]);
             fails_unasked(&mut h, &[&signed, &field[1..]].concat());
         }
