@@ -523,42 +523,44 @@ fn g18_after_success() {
 
 #[test]
 fn g19_nothing_prolongs_the_grace() {
-    for stage in [
-        Stage::Start,
-        Stage::Identified,
-        Stage::NewKeys,
-        Stage::Service,
-    ] {
-        let mut h = Server::new(Mode::PLAIN);
-        let start = h.now;
-        h.advance_to(stage);
-        let mut turn = 0;
-        while h.ended.is_none() {
-            turn += 1;
-            match stage {
-                Stage::Start => {}
-                Stage::Identified => h.peer.send(&Ignore { data: b"x" }),
-                _ => {
-                    h.peer.send_payload(&payload_of(&Ignore { data: b"x" }));
-                    h.peer.send_payload(&message(192, &[F::S(b"ping")]));
-                    if stage == Stage::Service && turn % 3 == 0 {
-                        h.peer.send_payload(&message(5, &[USERAUTH]));
+    chunked(|mode| {
+        for stage in [
+            Stage::Start,
+            Stage::Identified,
+            Stage::NewKeys,
+            Stage::Service,
+        ] {
+            let mut h = Server::new(mode);
+            let start = h.now;
+            h.advance_to(stage);
+            let mut turn = 0;
+            while h.ended.is_none() {
+                turn += 1;
+                match stage {
+                    Stage::Start => {}
+                    Stage::Identified => h.peer.send(&Ignore { data: b"x" }),
+                    _ => {
+                        h.peer.send_payload(&payload_of(&Ignore { data: b"x" }));
+                        h.peer.send_payload(&message(192, &[F::S(b"ping")]));
+                        if stage == Stage::Service && turn % 3 == 0 {
+                            h.peer.send_payload(&message(5, &[USERAUTH]));
+                        }
                     }
                 }
+                h.advance(Duration::from_secs(7));
+                assert!(turn < 30);
             }
-            h.advance(Duration::from_secs(7));
-            assert!(turn < 30);
+            assert!(h.now <= start + Duration::from_secs(126));
+            assert!(matches!(
+                h.error(),
+                Error::Timeout(Timer::LoginGrace | Timer::Kex)
+            ));
+            if stage >= Stage::NewKeys {
+                assert_eq!(*h.error(), Error::Timeout(Timer::LoginGrace));
+                h.assert_disconnected(ssh_proto::error::DisconnectReason::BY_APPLICATION);
+            }
         }
-        assert!(h.now <= start + Duration::from_secs(126));
-        assert!(matches!(
-            h.error(),
-            Error::Timeout(Timer::LoginGrace | Timer::Kex)
-        ));
-        if stage >= Stage::NewKeys {
-            assert_eq!(*h.error(), Error::Timeout(Timer::LoginGrace));
-            h.assert_disconnected(ssh_proto::error::DisconnectReason::BY_APPLICATION);
-        }
-    }
+    });
 }
 
 /// G17: the host-bound form of publickey (OpenSSH PROTOCOL section 3.1) is not announced, so it
