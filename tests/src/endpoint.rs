@@ -78,6 +78,12 @@ impl<E: Endpoint> Inbox<E> {
             events: VecDeque::new(),
         }
     }
+
+    /// How many events of both roles there are whose `Debug` form contains this.
+    pub fn count(&self, what: &str) -> usize {
+        let found = |event: &&E::Event| format!("{:?}", E::shared(event)).contains(what);
+        self.events.iter().filter(found).count()
+    }
 }
 
 impl<E: Endpoint> Default for Inbox<E> {

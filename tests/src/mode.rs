@@ -4,7 +4,8 @@
 //! peer under [`for_each_chunking`], since there a rekey is a step of the test. Less is right only
 //! where a mode would take away what is measured, and the test says so: exact rekey thresholds,
 //! memory counted by an allocator (`memory.rs`), work counted for each byte (U5), input that is
-//! never parsed, calls without a byte in between, and tests that are themselves about modes
+//! never parsed, calls without a byte in between, what passes through a [`Mitm`](crate::mitm::Mitm),
+//! and tests that are themselves about modes
 //! (U2, U10, `harness.rs`, `invariance.rs`, `soak.rs`).
 
 use ssh_proto::Limits;

@@ -237,11 +237,13 @@ fn g27_a_server_asks_for_more_after_success() {
 /// G19 for a client that sets a grace of its own.
 #[test]
 fn g19_a_client_may_have_a_grace_too() {
-    let builder = Pair::builder(Mode::PLAIN);
-    let limited = builder.client_limits(|l| l.login_grace = Some(Duration::from_secs(20)));
-    let mut h = Client::with_connection(limited.build().client, Mode::PLAIN.chunking);
-    h.advance_to(Stage::NewKeys);
-    h.advance(Duration::from_secs(21));
-    assert_eq!(*h.error(), Error::Timeout(Timer::LoginGrace));
-    h.assert_disconnected(ssh_proto::error::DisconnectReason::BY_APPLICATION);
+    chunked(|mode| {
+        let builder = Pair::builder(mode);
+        let limited = builder.client_limits(|l| l.login_grace = Some(Duration::from_secs(20)));
+        let mut h = Client::with_connection(limited.build().client, mode.chunking);
+        h.advance_to(Stage::NewKeys);
+        h.advance(Duration::from_secs(21));
+        assert_eq!(*h.error(), Error::Timeout(Timer::LoginGrace));
+        h.assert_disconnected(ssh_proto::error::DisconnectReason::BY_APPLICATION);
+    });
 }

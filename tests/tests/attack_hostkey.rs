@@ -79,6 +79,47 @@ fn d1_a_key_or_signature_of_another_type() {
     });
 }
 
+/// D3: an RSA key is none that was negotiated, whatever its size: refused before any arithmetic.
+#[test]
+fn d3_no_rsa_key_is_looked_at() {
+    let blob = |exponent: &[u8], modulus: &[u8]| {
+        [string(b"ssh-rsa"), string(exponent), string(modulus)].concat()
+    };
+    // An mpint of so many bits, odd.
+    let bits = |bits: usize| {
+        let mut modulus = vec![0xff; bits / 8 + 1];
+        modulus[0] = match bits % 8 {
+            0 => 0,
+            rest => (1 << rest) - 1,
+        };
+        modulus
+    };
+    let f4 = [1, 0, 1];
+    let mut blobs: Vec<Vec<u8>> = [512, 1023, 1024, 2047, 2048, 16_385, 200_000]
+        .map(|n| blob(&f4, &bits(n)))
+        .into();
+    for exponent in [&[][..], &[1], &[2], &[0x80], &[0; 9], &bits(4096)] {
+        blobs.push(blob(exponent, &bits(2048)));
+    }
+    // A length that is not there, and one that is not read on.
+    blobs.push([string(b"ssh-rsa"), vec![0xff; 4]].concat());
+    blobs.push([blob(&f4, &bits(2048)), vec![0; 1000]].concat());
+    chunked(|mode| {
+        for algorithm in TYPES {
+            for blob in &blobs {
+                for name in [algorithm, "ssh-rsa", "rsa-sha2-512"] {
+                    let signature = [string(name.as_bytes()), string(&[1; 256])].concat();
+                    let error = refused(mode, algorithm, |_, reply| {
+                        reply.host_key = blob.clone();
+                        reply.signature = signature.clone();
+                    });
+                    assert_eq!(error, PeerMisbehaved::BadHostKey.into());
+                }
+            }
+        }
+    });
+}
+
 fn string(bytes: &[u8]) -> Vec<u8> {
     message(0, &[F::S(bytes)])[1..].to_vec()
 }

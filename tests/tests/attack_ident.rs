@@ -264,9 +264,9 @@ fn a7_every_offset() {
 /// A8: the timer fires wherever the peer stalls; before its identification nothing is said.
 #[test]
 fn a8_a_stall_anywhere_ends_at_the_deadline() {
-    fn test<E: Victim>() {
+    fn test<E: Victim>(mode: Mode) {
         for stalled_at in 0..400 {
-            let mut h = Hostile::<E>::new(Mode::PLAIN);
+            let mut h = Hostile::<E>::new(mode);
             h.peer.send_identification();
             let ident = h.peer.take_output();
             h.exchange();
@@ -288,30 +288,35 @@ fn a8_a_stall_anywhere_ends_at_the_deadline() {
             ));
         }
     }
-    test::<ClientConnection>();
-    test::<ServerConnection>();
+    chunked(|mode| {
+        test::<ClientConnection>(mode);
+        test::<ServerConnection>(mode);
+    });
 }
 
 /// A8: as long as the peer owes something there is a deadline, at every stage.
 #[test]
 fn a8_every_stage_before_success_has_a_deadline() {
-    for stage in [
-        Stage::Start,
-        Stage::Identified,
-        Stage::KexInit,
-        Stage::BeforeNewKeys,
-        Stage::NewKeys,
-        Stage::Service,
-    ] {
-        for partial in [0, 3, 7] {
-            let mut h = Hostile::<ServerConnection>::at(stage, Mode::PLAIN);
-            h.peer
-                .push_bytes(&b"SSH-2.0"[..partial.min(if stage == Stage::Start { 7 } else { 3 })]);
-            h.exchange();
-            h.advance(Duration::from_secs(120));
-            assert!(matches!(h.error(), Error::Timeout(_)), "{stage:?}");
+    chunked(|mode| {
+        for stage in [
+            Stage::Start,
+            Stage::Identified,
+            Stage::KexInit,
+            Stage::BeforeNewKeys,
+            Stage::NewKeys,
+            Stage::Service,
+        ] {
+            for partial in [0, 3, 7] {
+                let mut h = Hostile::<ServerConnection>::at(stage, mode);
+                h.peer.push_bytes(
+                    &b"SSH-2.0"[..partial.min(if stage == Stage::Start { 7 } else { 3 })],
+                );
+                h.exchange();
+                h.advance(Duration::from_secs(120));
+                assert!(matches!(h.error(), Error::Timeout(_)), "{stage:?}");
+            }
         }
-    }
+    });
 }
 
 #[test]

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use bytes::BytesMut;
 use ssh_proto::crypto::SecureRandom;
-use ssh_proto::error::PeerMisbehaved;
+use ssh_proto::error::{DisconnectReason, PeerMisbehaved};
 use ssh_proto::wire::number;
 use ssh_proto::wire::transport::Ignore;
-use ssh_proto::{ClientConnection, ClientEvent, Error, Event, Instant, Role, ServerConnection};
+use ssh_proto::{
+    ClientConnection, ClientEvent, Connection, Error, Event, Instant, Role, ServerConnection, Timer,
+};
 use ssh_tests::attack::{Asked, F, both, chunked, message, negotiated, prepared};
 use ssh_tests::raw::payload_of;
 use ssh_tests::rng::FailingRng;
@@ -277,5 +280,66 @@ fn c23_reserved_fields_and_reflection() {
         let mut h = Hostile::<ServerConnection>::at(Stage::Identified, mode);
         let theirs = h.peer.expect(number::KEXINIT);
         h.ignores(|peer| peer.send_payload(&theirs.payload));
+    });
+}
+
+/// C23: a server whose every word is thrown back at it, at whichever point: where nobody has a key
+/// of its own it waits in vain, its own reply is not for it, and its own packets are sealed with
+/// the keys of the other direction.
+#[test]
+fn c23_a_reflected_server_session_ends() {
+    fn reflected(mode: Mode) -> Hostile<ServerConnection> {
+        let mut h = Hostile::<ServerConnection>::new(mode);
+        h.exchange();
+        assert!(h.peer.read_identification());
+        h.peer.identification = h.peer.peer_identification.clone().expect("just read");
+        h.peer.send_identification();
+        h.exchange();
+        let theirs = h.peer.expect(number::KEXINIT);
+        h.peer.send_kexinit_payload(theirs.payload.to_vec());
+        h.exchange();
+        assert_eq!(h.ended, None);
+        assert_eq!(h.peer.drain(), []);
+        h
+    }
+    chunked(|mode| {
+        let mut h = reflected(mode);
+        h.advance(Duration::from_secs(60));
+        assert_eq!(*h.error(), Error::Timeout(Timer::Kex));
+        h.assert_disconnected(DisconnectReason::BY_APPLICATION);
+
+        let mut h = reflected(mode);
+        h.peer.send_kex_init();
+        h.exchange();
+        let reply = h.peer.expect(number::KEX_ECDH_REPLY);
+        h.peer.read_kex_reply(&reply);
+        h.refuses(2, |peer| peer.send_payload(&reply.payload));
+
+        let mut h = reflected(mode);
+        h.peer.send_kex_init();
+        h.exchange();
+        let reply = h.peer.expect(number::KEX_ECDH_REPLY);
+        h.peer.read_kex_reply(&reply);
+        h.peer.expect(number::NEWKEYS);
+        h.peer.send_newkeys();
+        h.exchange();
+        h.peer.drain();
+        h.peer.send_payload(&message(5, &[F::S(b"ssh-userauth")]));
+        // What the server answers goes nowhere but back.
+        let request = h.peer.take_output();
+        h.connection.handle_input(h.now, request);
+        assert!(h.connection.next_event().is_none());
+        let mut answer = BytesMut::new();
+        let sent = h.connection.poll_transmit(h.now, &mut answer);
+        assert!(sent.is_some() && h.ended.is_none());
+        let events = h.events.len();
+        h.peer.push_bytes(&answer);
+        // A false length is waited for up to the largest packet.
+        h.peer.push_bytes(&vec![0; 35_100]);
+        h.exchange();
+        let reason = h.error().disconnect_reason().expect("said").0;
+        assert!(matches!(reason, 2 | 5), "{:?}", h.error());
+        assert_eq!(h.events.len(), events + 1, "the terminal event alone");
+        assert!(h.connection.authenticated().is_none());
     });
 }

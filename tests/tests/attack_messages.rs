@@ -146,83 +146,84 @@ fn b14_cut_and_stretched_messages() {
             check(channel, &frame);
         }
     }
-    let mode = Mode::PLAIN;
-    transport::<ClientConnection>(mode);
-    transport::<ServerConnection>(mode);
+    chunked(|mode| {
+        transport::<ClientConnection>(mode);
+        transport::<ServerConnection>(mode);
 
-    // To a server.
-    let server = |stage| move || Hostile::<ServerConnection>::at(stage, mode);
-    let mut h = server(Stage::KexInit)();
-    check(server(Stage::KexInit), &h.peer.make_kex_init());
-    check(
-        server(Stage::NewKeys),
-        &message(5, &[F::S(b"ssh-userauth")]),
-    );
-    check(
-        server(Stage::NewKeys),
-        &message(7, &[F::U(1), F::S(b"name"), F::S(b"value")]),
-    );
-    for method in [
-        message(
-            50,
-            &[F::S(b"ferris"), F::S(b"ssh-connection"), F::S(b"none")],
-        ),
-        message(
-            50,
-            &[
-                F::S(b"ferris"),
-                F::S(b"ssh-connection"),
-                F::S(b"password"),
-                F::B(0),
-                F::S(b"x"),
-            ],
-        ),
-        message(
-            50,
-            &[
-                F::S(b"ferris"),
-                F::S(b"ssh-connection"),
-                F::S(b"publickey"),
-                F::B(1),
-                F::S(b"a"),
-                F::S(b"k"),
-                F::S(b"s"),
-            ],
-        ),
-    ] {
-        check(server(Stage::Service), &method);
-    }
-    let exec = ChannelRequest {
-        recipient: 0,
-        kind: ChannelRequestKind::Exec(b"ls"),
-        want_reply: true,
-    };
-    check(server(Stage::Channel), &payload_of(&exec));
+        // To a server.
+        let server = |stage| move || Hostile::<ServerConnection>::at(stage, mode);
+        let mut h = server(Stage::KexInit)();
+        check(server(Stage::KexInit), &h.peer.make_kex_init());
+        check(
+            server(Stage::NewKeys),
+            &message(5, &[F::S(b"ssh-userauth")]),
+        );
+        check(
+            server(Stage::NewKeys),
+            &message(7, &[F::U(1), F::S(b"name"), F::S(b"value")]),
+        );
+        for method in [
+            message(
+                50,
+                &[F::S(b"ferris"), F::S(b"ssh-connection"), F::S(b"none")],
+            ),
+            message(
+                50,
+                &[
+                    F::S(b"ferris"),
+                    F::S(b"ssh-connection"),
+                    F::S(b"password"),
+                    F::B(0),
+                    F::S(b"x"),
+                ],
+            ),
+            message(
+                50,
+                &[
+                    F::S(b"ferris"),
+                    F::S(b"ssh-connection"),
+                    F::S(b"publickey"),
+                    F::B(1),
+                    F::S(b"a"),
+                    F::S(b"k"),
+                    F::S(b"s"),
+                ],
+            ),
+        ] {
+            check(server(Stage::Service), &method);
+        }
+        let exec = ChannelRequest {
+            recipient: 0,
+            kind: ChannelRequestKind::Exec(b"ls"),
+            want_reply: true,
+        };
+        check(server(Stage::Channel), &payload_of(&exec));
 
-    // To a client.
-    let client = |stage| move || Hostile::<ClientConnection>::at(stage, mode);
-    let mut h = client(Stage::KexInit)();
-    let init = h.peer.expect(number::KEX_ECDH_INIT);
-    let reply = h.peer.make_reply(&init);
-    let reply = message(
-        31,
-        &[
-            F::S(&reply.host_key),
-            F::S(&reply.public),
-            F::S(&reply.signature),
-        ],
-    );
-    check(client(Stage::KexInit), &reply);
-    check(
-        client(Stage::NewKeys),
-        &message(6, &[F::S(b"ssh-userauth")]),
-    );
-    let asked = || ClientConnection::asked(mode);
-    check(asked, &message(51, &[F::S(b"password"), F::B(0)]));
-    check(asked, &message(53, &[F::S(b"hello"), F::S(b"")]));
-    check(asked, &message(60, &[F::S(b"new password"), F::S(b"")]));
-    let mut h = asked();
-    h.refuses(2, |peer| peer.send_payload(&[52, 0]));
+        // To a client.
+        let client = |stage| move || Hostile::<ClientConnection>::at(stage, mode);
+        let mut h = client(Stage::KexInit)();
+        let init = h.peer.expect(number::KEX_ECDH_INIT);
+        let reply = h.peer.make_reply(&init);
+        let reply = message(
+            31,
+            &[
+                F::S(&reply.host_key),
+                F::S(&reply.public),
+                F::S(&reply.signature),
+            ],
+        );
+        check(client(Stage::KexInit), &reply);
+        check(
+            client(Stage::NewKeys),
+            &message(6, &[F::S(b"ssh-userauth")]),
+        );
+        let asked = || ClientConnection::asked(mode);
+        check(asked, &message(51, &[F::S(b"password"), F::B(0)]));
+        check(asked, &message(53, &[F::S(b"hello"), F::S(b"")]));
+        check(asked, &message(60, &[F::S(b"new password"), F::S(b"")]));
+        let mut h = asked();
+        h.refuses(2, |peer| peer.send_payload(&[52, 0]));
+    });
 }
 
 #[test]

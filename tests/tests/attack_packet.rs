@@ -1,6 +1,6 @@
 //! Attacks on the binary packet protocol (RFC 4253 section 6) as a whole connection meets them, group B of the notes. The halves alone are attacked in `ssh-proto/src/transport/packet_tests.rs`.
 
-use ssh_proto::error::{Limit, PeerMisbehaved};
+use ssh_proto::error::{DisconnectReason, Limit, PeerMisbehaved};
 use ssh_proto::wire::number;
 use ssh_proto::wire::transport::{Debug, Ignore, Unimplemented};
 use ssh_proto::{ClientConnection, Event, Role, ServerConnection};
@@ -144,37 +144,59 @@ fn b5_damaged_packets_say_nothing() {
             choose_suite(&mut h.peer, suite);
             h.advance_to(Stage::NewKeys);
             let size = h.peer.seal(&ignore(b"")).len();
-            for byte in 0..size {
+            // The length is B8's.
+            for byte in 4..size {
                 let mut h = Hostile::<E>::new(mode);
                 choose_suite(&mut h.peer, suite);
                 h.advance_to(Stage::NewKeys);
-                let attack = |peer: &mut RawPeer| {
+                h.refuses(5, |peer| {
                     peer.send_flipped(&Ignore { data: b"" }, byte * 8 + byte % 8);
-                    // A false length is waited for up to the largest packet.
-                    peer.push_bytes(&vec![0; 35_100]);
-                };
-                match byte {
-                    0..4 => {
-                        h.exchange();
-                        let events = h.events.len();
-                        attack(&mut h.peer);
-                        h.exchange();
-                        let reason = h.error().disconnect_reason().expect("said");
-                        assert!(matches!(reason.0, 2 | 5), "{reason:?}");
-                        h.assert_disconnected(reason);
-                        assert_eq!(h.events.len(), events + 1);
-                    }
-                    _ => {
-                        h.refuses(5, attack);
-                        assert_eq!(*h.error(), PeerMisbehaved::BadMac.into());
-                    }
-                }
+                });
+                assert_eq!(*h.error(), PeerMisbehaved::BadMac.into());
             }
         }
     }
     // Every byte; every bit is flipped in the tests of the halves.
-    test::<ClientConnection>(Mode::PLAIN);
-    test::<ServerConnection>(Mode::PLAIN);
+    both(test::<ClientConnection>, test::<ServerConnection>);
+}
+
+/// B8: a damaged length, encrypted or not, is out of bounds at once, or else waited for up to the
+/// largest packet and found out by the tag, with nothing to be seen until then.
+#[test]
+fn b8_damaged_lengths() {
+    fn test<E: Victim>(mode: Mode) {
+        for suite in SUITES {
+            let (mut refused, mut waited) = (0, 0);
+            for bit in 0..32 {
+                let mut h = Hostile::<E>::new(mode);
+                choose_suite(&mut h.peer, suite);
+                h.advance_to(Stage::NewKeys);
+                h.peer.drain();
+                let events = h.events.len();
+                h.peer.send_flipped(&Ignore { data: b"" }, bit);
+                h.exchange();
+                let reason = match &h.ended {
+                    Some(_) => h.error().disconnect_reason().expect("said").0,
+                    None => {
+                        waited += 1;
+                        assert_eq!(h.events.len(), events);
+                        assert_eq!(h.peer.drain(), [], "nothing depends on it");
+                        h.peer.push_bytes(&vec![0; 35_100]);
+                        h.exchange();
+                        assert_eq!(*h.error(), PeerMisbehaved::BadMac.into());
+                        5
+                    }
+                };
+                refused += u32::from(reason == 2);
+                assert!(matches!(reason, 2 | 5), "bit {bit}: {:?}", h.error());
+                h.assert_disconnected(DisconnectReason(reason));
+                assert_eq!(h.events.len(), events + 1);
+            }
+            assert!(refused >= 16, "{refused}: the upper half is out of bounds");
+            assert!(waited > 0 || suite.0 == "aes128-ctr", "{suite:?}");
+        }
+    }
+    both(test::<ClientConnection>, test::<ServerConnection>);
 }
 
 /// B5: the tag covers the sequence number, so nothing can be replayed, left out or moved.

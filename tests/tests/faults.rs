@@ -1,6 +1,6 @@
-//! A cipher that fails, at each of its steps: one end, the right last word, no keys, nothing of the packet (U9, C21).
+//! A cipher that fails, at each of its steps: one end, the right last word, no keys, nothing of the packet (U9, C21, B6).
 
-use ssh_proto::error::{CryptoError, DisconnectReason, Error};
+use ssh_proto::error::{CryptoError, DisconnectReason, Error, PeerMisbehaved};
 use ssh_proto::wire::connection::ChannelData;
 use ssh_proto::wire::number;
 use ssh_proto::wire::transport::Ignore;
@@ -178,6 +178,31 @@ fn u9_opening_fails() {
                     }
                 }
             }
+        }
+    }
+    both(test::<ClientConnection>, test::<ServerConnection>);
+}
+
+/// B6: decryption succeeds and the tag is wrong all the same: no packet, and it is the peer's
+/// fault.
+#[test]
+fn b6_a_wrong_tag_behind_good_decryption() {
+    fn test<E: Built>(mode: Mode) {
+        for name in CIPHERS {
+            let cipher = BrokenCipher::new(name, CipherStep::Open, CryptoError::TagMismatch);
+            let mut h = broken::<E>(cipher, mode);
+            h.advance_to(Stage::Channel);
+            h.peer.drain();
+            cipher.fail(1);
+            h.refuses(5, |peer| {
+                peer.send(&ChannelData {
+                    recipient: 0,
+                    data: b"data",
+                });
+            });
+            assert_eq!(*h.error(), PeerMisbehaved::BadMac.into());
+            let read = h.connection.read(h.channel.expect("a channel"));
+            assert!(!matches!(read, Ok(Some(_))), "{read:?}");
         }
     }
     both(test::<ClientConnection>, test::<ServerConnection>);

@@ -1,4 +1,7 @@
 //! Memory under a counting allocator (N1, U4): what is held is bounded by what was received and by named limits, never by what a peer claims.
+//!
+//! No modes: what is counted depends on how bytes are cut and keys replaced, and each bound is one of
+//! a single way.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Mutex;
@@ -198,7 +201,7 @@ fn n1_writes_into_a_closed_window() {
     assert!(kept < buffer * 2, "{kept}");
 }
 
-/// H3: what is closed is gone: ten thousand channels later as much is held as before.
+/// H3: what is closed is gone: a thousand channels later as much is held as before.
 #[test]
 fn h3_memory_returns() {
     let _turn = alone();

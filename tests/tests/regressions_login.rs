@@ -67,33 +67,35 @@ fn s8_12_many_terminal_modes() {
             assert_eq!(token.request(), &request);
         }
     });
-    let mut hostile = Hostile::<ServerConnection>::at(Stage::Channel, Mode::PLAIN);
-    for raw in [
-        vec![1; 5 * 5_000],
-        vec![1, 0, 0],
-        vec![],
-        vec![0; 10],
-        vec![200; 3],
-    ] {
-        hostile.events.clear();
-        hostile.send(&wire::ChannelRequest {
-            recipient: 0,
-            kind: wire::ChannelRequestKind::Pty(wire::PtyReq {
-                term: b"xterm",
-                columns: 0,
-                rows: u32::MAX,
-                width: 0,
-                height: 0,
-                modes: &raw,
-            }),
-            want_reply: true,
-        });
-        assert_eq!(hostile.ended, None);
-        // Dropped or refused: an answer comes in any case.
-        hostile.events.clear();
-        hostile.exchange();
-        hostile.expect_skipping_extras(number::CHANNEL_FAILURE);
-    }
+    for_each_chunking(|mode| {
+        let mut hostile = Hostile::<ServerConnection>::at(Stage::Channel, mode);
+        for raw in [
+            vec![1; 5 * 5_000],
+            vec![1, 0, 0],
+            vec![],
+            vec![0; 10],
+            vec![200; 3],
+        ] {
+            hostile.events.clear();
+            hostile.send(&wire::ChannelRequest {
+                recipient: 0,
+                kind: wire::ChannelRequestKind::Pty(wire::PtyReq {
+                    term: b"xterm",
+                    columns: 0,
+                    rows: u32::MAX,
+                    width: 0,
+                    height: 0,
+                    modes: &raw,
+                }),
+                want_reply: true,
+            });
+            assert_eq!(hostile.ended, None);
+            // Dropped or refused: an answer comes in any case.
+            hostile.events.clear();
+            hostile.exchange();
+            hostile.expect_skipping_extras(number::CHANNEL_FAILURE);
+        }
+    });
 }
 
 /// 12 (russh#743): name-lists that are empty or end in a comma.

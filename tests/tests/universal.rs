@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use ssh_proto::crypto::{CryptoProvider, HashOutput, KexAlgorithm, SecureRandom, SharedSecret};
-use ssh_proto::error::{CryptoError, DisconnectReason, Error};
+use ssh_proto::error::{ApiMisuse, CryptoError, DisconnectReason, Error};
 use ssh_proto::wire::connection as wire;
 use ssh_proto::wire::extension::Ping;
 use ssh_proto::wire::number;
 use ssh_proto::{
-    ClientConnection, ClientEvent, Connection, Disconnected, Event, Instant, ServerConnection,
-    ServerEvent,
+    ChannelKind, ClientConnection, ClientEvent, Connection, Disconnected, Event, IncomingChannel,
+    Instant, ServerConnection, ServerEvent,
 };
 use ssh_tests::faults::{BrokenKex, BrokenKey};
 use ssh_tests::hostile::Victim;
@@ -530,17 +530,43 @@ fn u10_determinism() {
     assert_ne!(run(1).0.sent, run(2).0.sent);
 }
 
-/// A dropped connection drops its events: tokens in hand are stale then, and no more.
+/// A token in hand outlives its connection: it still says what it is about, is foreign to every
+/// other connection, and does nothing when it is dropped.
 #[test]
 fn tokens_outlive_their_connection() {
-    let mut hostile = Hostile::<ServerConnection>::at(Stage::Authenticated, Mode::PLAIN);
-    hostile.send(&wire::ChannelOpen {
-        kind: wire::ChannelOpenKind::Session(()),
-        sender: 0,
-        window_size: 1,
-        max_packet_size: 100,
+    fn opened(mode: Mode, sender: u32) -> (Hostile<ServerConnection>, IncomingChannel) {
+        let mut hostile = Hostile::<ServerConnection>::at(Stage::Authenticated, mode);
+        hostile.peer.drain();
+        hostile.send(&wire::ChannelOpen {
+            kind: wire::ChannelOpenKind::Session(()),
+            sender,
+            window_size: 1,
+            max_packet_size: 100,
+        });
+        let open = take!(hostile.events, ServerEvent::Shared(Event::ChannelOpen(open)) => open);
+        (hostile, open)
+    }
+    for_each_chunking(|mode| {
+        let (first, orphan) = opened(mode, 4);
+        let (also_first, dropped) = opened(mode, 5);
+        drop((first, also_first));
+        assert_eq!(orphan.kind(), &ChannelKind::Session);
+        let (mut other, own) = opened(mode, 6);
+        assert_eq!(
+            orphan.id(),
+            own.id(),
+            "the same place in another connection"
+        );
+        drop(dropped);
+        let answer = other.connection.accept_channel(orphan);
+        assert_eq!(answer, Err(ApiMisuse::ForeignToken));
+        other.exchange();
+        assert_eq!(other.peer.drain(), [], "neither of them answers for `own`");
+        other.connection.accept_channel(own).unwrap();
+        other.exchange();
+        let answer = other.peer.expect(number::CHANNEL_OPEN_CONFIRMATION);
+        let answer = answer.decode::<wire::ChannelOpenConfirmation<'_>>();
+        assert_eq!(answer.recipient, 6);
+        assert_eq!(other.ended, None);
     });
-    let open = take!(hostile.events, ServerEvent::Shared(Event::ChannelOpen(open)) => open);
-    drop(hostile);
-    drop(open);
 }
