@@ -32,7 +32,6 @@ pub(crate) fn limits() -> Limits {
     limits.pending_requests = 4;
     limits.env_requests = 4;
     limits.window_size = 4096;
-    limits.max_window_size = 8192;
     limits.max_packet_size = 1024;
     limits.channel_send_buffer = 2048;
     limits
@@ -422,7 +421,7 @@ impl<C: Endpoint> Watch<C> {
         for step in 0.. {
             assert!(step < STEPS, "chunks without end");
             if let Ok(bytes) = self.conn.readable_bytes(id) {
-                let window = self.limits.max_window_size;
+                let window = self.limits.window_size;
                 assert!(bytes <= window as usize, "more than a window is held");
             }
             let Ok(Some(chunk)) = self.conn.read(id) else {

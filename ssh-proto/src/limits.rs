@@ -161,8 +161,6 @@ pub struct Limits {
     pub env_requests: u32,
     /// The receive window of a channel at open. Default 2 MiB, as OpenSSH.
     pub window_size: u32,
-    /// The largest receive window that a channel may grow to. Default 16 MiB.
-    pub max_window_size: u32,
     /// The maximum packet size that we announce for a channel. Default 32 KiB (RFC 4253 section 6.1).
     pub max_packet_size: u32,
     /// Bytes that the application may queue on a channel ahead of the peer's window. Default 256 KiB.
@@ -203,7 +201,6 @@ impl Default for Limits {
             pending_requests: 256,
             env_requests: 128,
             window_size: 2 << 20,
-            max_window_size: 16 << 20,
             max_packet_size: 32 << 10,
             channel_send_buffer: 256 << 10,
             keepalive_interval: None,

@@ -66,7 +66,6 @@ fn small_windows_and_packets() {
             let mut pair = Pair::builder(mode)
                 .limits(|limits| {
                     limits.window_size = window;
-                    limits.max_window_size = window;
                     limits.max_packet_size = packet;
                     limits.channel_send_buffer = 500;
                 })
@@ -92,7 +91,6 @@ fn huge_windows() {
             let mut pair = Pair::builder(mode)
                 .limits(|limits| {
                     limits.window_size = window;
-                    limits.max_window_size = window;
                 })
                 .build();
             let mut client = ClientApp::new([Job::with_input("echo", vec![3; size])]);
@@ -175,7 +173,6 @@ fn back_pressure() {
         let (window, buffer) = (10_000, 3_000);
         let mut c = Connected::of(Pair::builder(mode).limits(|limits| {
             limits.window_size = window;
-            limits.max_window_size = window;
             limits.max_packet_size = 1_000;
             limits.channel_send_buffer = buffer;
         }));

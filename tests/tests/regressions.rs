@@ -74,7 +74,6 @@ fn s8_03_closed_window_bounds_writes() {
     for_each_mode(|mode| {
         let mut c = Connected::of(Pair::builder(mode).limits(|limits| {
             limits.window_size = 50_000;
-            limits.max_window_size = 50_000;
         }));
         let buffer = Limits::default().channel_send_buffer;
         let (at_client, at_server) = c.open();

@@ -66,7 +66,6 @@ impl Soak {
     fn new(mode: Mode, seed: u64) -> Self {
         let c = Connected::of(Pair::builder(mode).limits(|limits| {
             limits.window_size = 3_000;
-            limits.max_window_size = 3_000;
             limits.max_packet_size = 1_000;
             limits.channel_send_buffer = 2_000;
             limits.sessions = 100;

@@ -16,7 +16,7 @@ use ssh_proto::crypto::{SigningKey, rustcrypto};
 use ssh_proto::keys::{Comment, PublicKeyLine};
 use ssh_proto::{
     ChannelId, ChannelKind, ChannelRequest, ClientConfig, ClientConnection, ClientEvent,
-    Connection, DataStream, Event, ExitSignal, Password, Pty,
+    Connection, DataStream, Event, ExitSignal, Limits, Password, Pty,
 };
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -165,7 +165,12 @@ impl Client {
         user: &str,
         credentials: &[Credential<'_>],
     ) -> Result<Self> {
-        let config = ClientConfig::builder(rustcrypto::provider()).build()?;
+        // A test that waits in vain fails rather than waits for ever.
+        let mut limits = Limits::default();
+        limits.idle_timeout = Some(Duration::from_secs(60));
+        let config = ClientConfig::builder(rustcrypto::provider())
+            .limits(limits)
+            .build()?;
         let stream = TcpStream::connect(&server.address)?;
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
