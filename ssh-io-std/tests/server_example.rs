@@ -393,7 +393,8 @@ fn eight_mebibytes_come_back_through_a_rekeying_connection() {
     let outcome = server.login().run_all(vec![job]).remove(0);
     assert!(outcome.output == input, "{} bytes", outcome.output.len());
     assert_eq!(outcome.status, Some(0));
-    assert!(server.stop().matches("keys: ").count() > 8);
+    // What is on its way when an exchange begins makes the stretches longer than asked for.
+    assert!(server.stop().matches("keys: ").count() > 4);
 }
 
 #[test]
@@ -411,7 +412,10 @@ fn a_program_that_needs_no_input_does_not_wait_for_its_end() {
 #[test]
 fn a_terminal_has_its_size_modes_and_name_and_takes_keys() {
     let server = Server::with_password(&["--exec", "--pty"]);
-    let script = "stty size; echo $TERM $SSH_TTY; tty; stty -a; trap 'stty size' WINCH; echo on; \
+    // Bash takes no notice of an interrupt whose child ends well meanwhile: at the time of ^C, no
+    // child may be about to end.
+    let script = "stty size; echo $TERM $SSH_TTY; tty; stty -a; \
+                  trap 'set -- $(stty size); echo $1 $2; exec sleep 60' WINCH; echo on; \
                   while :; do sleep 0.01; done";
     let resize = ChannelRequest::WindowChange {
         columns: 60,
