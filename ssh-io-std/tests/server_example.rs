@@ -62,9 +62,10 @@ fn eight_mebibytes_come_back_through_a_rekeying_connection() {
     let outcome = server.login().run_all(vec![job]).remove(0);
     assert!(outcome.output == input, "{} bytes", outcome.output.len());
     assert_eq!(outcome.status, Some(0));
-    // One at first, then one for each million bytes of either direction.
+    // One at first, then one for about each million bytes: what is on its way when an exchange
+    // begins makes the stretches longer.
     let exchanges = server.stop().matches("keys: ").count();
-    assert!((7..=12).contains(&exchanges), "{exchanges}");
+    assert!((5..=12).contains(&exchanges), "{exchanges}");
 }
 
 #[test]
