@@ -309,7 +309,8 @@ impl<T: Wait> Client<T> {
     }
 
     /// The driver, to go on without blocking, or with several channels at a time. Questions about
-    /// the host key come to the caller from then on.
+    /// the host key come to the caller from then on. To be called once authenticated: before, the
+    /// turn to authenticate goes with the client, which ends the connection.
     pub fn into_driver(self) -> Driver<ClientConnection, T> {
         self.driver
     }

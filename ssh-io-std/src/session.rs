@@ -1,6 +1,7 @@
 //! A session of the blocking client: one command, its three streams and its end (RFC 4254 section 6).
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::{self, Read, Write};
 
 use bytes::{Buf, Bytes};
@@ -108,10 +109,17 @@ pub struct Session<'c, T: Wait> {
 }
 
 /// Output that was received and not yet asked for.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Aside {
     chunks: VecDeque<Bytes>,
     len: usize,
+}
+
+/// Without the output itself.
+impl fmt::Debug for Aside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.len)
+    }
 }
 
 impl Aside {
