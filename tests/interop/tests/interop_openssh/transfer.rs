@@ -14,6 +14,7 @@ for_each_pair!(
     rekey_by_client,
     rekey_by_server,
     rekey_by_both,
+    rekey_under_each_cipher,
 );
 
 pair_tests!(new_openssh_to_ours, NewOpenSsh, Ours, rekey_by_both);
@@ -53,6 +54,27 @@ fn rekey_by_both(pair: Pair) {
     let mut scene = Scene::with(pair, |_, setup| setup.rekey_bytes(1 << 20));
     scene.login = scene.login.option("RekeyLimit", "1M");
     all_with_rekeys(scene, pair);
+}
+
+/// New keys again and again under each family of ciphers, from both sides.
+fn rekey_under_each_cipher(pair: Pair) {
+    for cipher in [
+        "aes256-gcm@openssh.com",
+        "aes128-ctr",
+        "chacha20-poly1305@openssh.com",
+    ] {
+        let mut scene = Scene::with(pair, |_, setup| setup.rekey_bytes(1 << 20));
+        scene.login = scene
+            .login
+            .option("RekeyLimit", "1M")
+            .option("Ciphers", cipher)
+            .option("KexAlgorithms", "curve25519-sha256")
+            .flag("-v");
+        let output = send(&scene, 8 << 20);
+        let rekeys = key_exchanges(pair.client, &output);
+        assert!(rekeys > 3, "{cipher}: {rekeys} key exchanges");
+        fetch(&scene, 8 << 20);
+    }
 }
 
 fn all_with_rekeys(mut scene: Scene, pair: Pair) {
