@@ -238,3 +238,28 @@ fn idle_connections_are_small() {
     assert!(whole < 12_000, "{whole} bytes");
     assert!(size_of::<ServerEvent>() < 400);
 }
+
+/// Unread bytes that came in reads of their own keep no arena alive each.
+#[test]
+fn n1_unread_bytes_pin_little_memory() {
+    const ARENA: usize = 256 << 10;
+    const BYTES: usize = 500;
+    let _alone = alone();
+    let mut it = Connected::new(Mode::PLAIN);
+    let (at_client, at_server) = it.open();
+    let now = it.pair.now;
+    let (client, server) = (&mut it.pair.client, &mut it.pair.server);
+    let ((), held, _) = growth(|| {
+        for _ in 0..BYTES {
+            server.write(at_server, DataStream::Data, b"x").unwrap();
+            let mut arena = BytesMut::with_capacity(ARENA);
+            while server.poll_transmit(now, &mut arena).is_some() {}
+            let len = arena.len();
+            arena.resize(ARENA, 0);
+            client.handle_input(now, arena.split_to(len));
+            while client.poll_event().is_some() {}
+        }
+    });
+    assert_eq!(client.readable_bytes(at_client), Ok(BYTES));
+    assert!(held < 4 * ARENA, "{held} bytes held for {BYTES}");
+}
