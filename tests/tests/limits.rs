@@ -7,7 +7,7 @@ use ssh_proto::error::{DisconnectReason, Error, Limit};
 use ssh_proto::wire::connection::{GlobalRequest as WireGlobal, GlobalRequestKind};
 use ssh_proto::wire::extension::Ping;
 use ssh_proto::wire::number;
-use ssh_proto::wire::transport::Ignore;
+use ssh_proto::wire::transport::{Ignore, Unimplemented};
 use ssh_proto::{
     ClientConnection, Connection, DataStream, Disconnected, Limits, ServerConnection, Timer,
 };
@@ -246,6 +246,25 @@ fn i8_anything_is_life() {
             }
         }
     });
+}
+
+/// I8: a peer that knows no keepalive request says UNIMPLEMENTED, for hours; it lives, and is asked
+/// again each time.
+#[test]
+fn i8_unimplemented_answers_a_keepalive() {
+    let mut hostile = hostile_server(Mode::PLAIN, |limits| {
+        limits.keepalive_interval = Some(secs(10));
+        limits.rekey_age = None;
+    });
+    hostile.advance_to(Stage::Authenticated);
+    for round in 0..400 {
+        hostile.peer.drain();
+        hostile.advance(secs(10));
+        assert_eq!(hostile.ended, None, "round {round}");
+        let asked: Vec<u8> = hostile.peer.drain().iter().map(|p| p.number()).collect();
+        assert_eq!(asked, [number::GLOBAL_REQUEST], "round {round}");
+        hostile.send(&Unimplemented { sequence: round });
+    }
 }
 
 /// Idle means: no channel data. Noise, keepalives and rekeys do not count.

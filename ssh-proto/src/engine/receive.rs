@@ -80,6 +80,12 @@ impl<S: Side> Core<S> {
             }
             number::UNIMPLEMENTED => {
                 let Unimplemented { sequence } = decode(&packet.payload)?;
+                // Some peers know no keepalive request, and say so: that is a reply, too.
+                if let (Some(mux), Some(oldest)) = (&mut self.mux, self.keepalives.front())
+                    && mux.forget_global(*oldest)
+                {
+                    self.keepalives.pop_front();
+                }
                 self.events
                     .push_back(Event::Unimplemented { sequence }.into());
             }

@@ -420,6 +420,12 @@ impl Mux {
         }))
     }
 
+    /// Awaits no reply any more to our oldest global request, if it is this one.
+    pub(crate) fn forget_global(&mut self, request: RequestId) -> bool {
+        let ours = &mut self.globals.ours;
+        ours.front().is_some_and(|asked| asked.id == request) && ours.pop_front().is_some()
+    }
+
     /// Answers a global request of the peer; the reply leaves when all before it are answered.
     pub(crate) fn answer_global(
         &mut self,
