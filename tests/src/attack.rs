@@ -1,6 +1,6 @@
 //! What the attack tests share: each runs for the roles it names, with input whole, a byte at a time and cut at random, and says what one bad step must lead to.
 
-use ssh_proto::error::DisconnectReason;
+use ssh_proto::error::{DisconnectReason, PeerMisbehaved};
 use ssh_proto::wire::number;
 use ssh_proto::wire::transport::{Debug, Ignore, Unimplemented};
 use ssh_proto::{
@@ -47,14 +47,41 @@ pub fn chunked(test: impl Fn(Mode)) {
 
 impl<E: Endpoint> Hostile<E> {
     /// Attacks, and asserts that the connection ends with this reason and no event but the
-    /// terminal one.
+    /// terminal one, and the one of a MAC error where that is the reason.
     ///
     /// # Panics
     /// If not.
     pub fn refuses(&mut self, reason: u32, attack: impl FnOnce(&mut RawPeer)) {
         let events = self.strike(attack);
         self.assert_disconnected(DisconnectReason(reason));
-        assert_eq!(self.events.len(), events + 1, "{:?}", self.events);
+        self.assert_only_the_end(events);
+    }
+
+    /// Asserts that behind so many events stands the terminal one, and ahead of it that of a MAC
+    /// error, where and only where that ended the connection.
+    ///
+    /// # Panics
+    /// If not.
+    pub fn assert_only_the_end(&self, events: usize) {
+        let is_mac_error = |event: &E::Event| matches!(E::shared(event), Some(Event::MacError { length, .. }) if *length > 0);
+        let mac_errors = self
+            .events
+            .iter()
+            .filter(|event| is_mac_error(event))
+            .count();
+        let is_bad_mac = matches!(
+            &self.ended,
+            Some(Disconnected::Error(Error::PeerMisbehaved(
+                PeerMisbehaved::BadMac
+            )))
+        );
+        assert_eq!(mac_errors, usize::from(is_bad_mac), "{:?}", self.events);
+        assert_eq!(
+            self.events.len(),
+            events + 1 + mac_errors,
+            "{:?}",
+            self.events
+        );
     }
 
     /// Attacks, and asserts that the connection ends without a word and no event but the

@@ -98,6 +98,14 @@ pub enum Event {
         /// The sequence number.
         sequence: u32,
     },
+    /// A packet is not authentic: its MAC or tag does not fit. The connection ends; nothing of the
+    /// packet is used.
+    MacError {
+        /// The sequence number of the packet.
+        sequence: u32,
+        /// Its length on the wire, tag included.
+        length: usize,
+    },
     /// The peer answered a `ping` of ours.
     Pong(Bytes),
     /// The connection is over. The last event.

@@ -259,7 +259,13 @@ impl<S: Side> Core<S> {
                     self.watch_idle();
                     return None;
                 }
-                Err(error) => self.fail(error),
+                Err(error) => {
+                    if let Some((sequence, length)) = self.transport.take_forged() {
+                        let event = Event::MacError { sequence, length };
+                        self.events.push_back(event.into());
+                    }
+                    self.fail(error);
+                }
             }
         }
     }

@@ -190,6 +190,11 @@ impl Transport {
         }
     }
 
+    /// The sequence number and length of the packet that was not authentic, once.
+    pub(crate) fn take_forged(&mut self) -> Option<(u32, usize)> {
+        self.recv.take_forged()
+    }
+
     /// Whether packets can be sent that the peer reads as such: it has spoken SSH to us.
     pub(crate) fn can_say_goodbye(&self) -> bool {
         self.peer_identification.is_some()

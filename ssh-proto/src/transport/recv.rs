@@ -70,6 +70,8 @@ pub(crate) struct RecvHalf {
     compression: Option<&'static dyn CompressionAlgorithm>,
     decompressor: Option<Box<dyn Decompressor>>,
     authenticated: bool,
+    /// The length of a packet that was not authentic.
+    forged: Option<usize>,
 }
 
 /// A `packet_length` that has been checked against its bounds and the alignment.
@@ -123,6 +125,7 @@ impl RecvHalf {
             compression: None,
             decompressor: None,
             authenticated: false,
+            forged: None,
         }
     }
 
@@ -266,7 +269,10 @@ impl RecvHalf {
         {
             packet.as_mut().zeroize();
             return Err(match error {
-                CryptoError::TagMismatch => PeerMisbehaved::BadMac.into(),
+                CryptoError::TagMismatch => {
+                    self.forged = Some(length.total);
+                    PeerMisbehaved::BadMac.into()
+                }
                 other => other.into(),
             });
         }
@@ -345,6 +351,11 @@ impl RecvHalf {
         if let Some(compression) = self.compression.filter(|c| c.is_delayed()) {
             self.decompressor = compression.decompressor();
         }
+    }
+
+    /// The sequence number and length of the packet that was not authentic, once.
+    pub(crate) fn take_forged(&mut self) -> Option<(u32, usize)> {
+        self.forged.take().map(|length| (self.sequence, length))
     }
 
     /// Forgets all input.
