@@ -65,7 +65,7 @@ pub const MIN_PEER_MAX_PACKET: u32 = 9;
 /// The most data that we send in one channel message, whatever the peer allows (RFC 4253 section 6.1).
 pub const MAX_DATA_SENT: usize = 32 * 1024;
 
-/// Bytes in the text of one request or channel open that we send: name and fixed fields fit beside
+/// Bytes in the text of one request, channel open, `IGNORE`, `DEBUG` or `PING` that we send, or of a `PING` that we answer: name and fixed fields fit beside
 /// it in the 32768 bytes of payload of RFC 4253 section 6.1.
 pub const MAX_REQUEST_TEXT: usize = 32_000;
 
@@ -75,6 +75,15 @@ pub const MAX_HOST_KEYS: usize = 64;
 /// Pieces of unread data that a channel keeps as they came; further ones are copied together. A 16 MiB
 /// window of full packets stays below; single bytes would cost some fifty times their size.
 pub const MAX_UNREAD_PIECES: usize = 1024;
+
+/// Unread channel data of a connection above which further data is copied rather than kept as slices of input: the application is not keeping up, so the copy costs nothing that matters.
+pub const COPIED_UNREAD: usize = 128 << 10;
+
+/// Behind unread data, a slice is kept only if the memory behind it is at most this many times its size.
+pub const PIN_FACTOR: usize = 8;
+
+/// What a slice is taken to keep alive at least: callers split input off arenas whose size is not seen.
+pub const PINNED_ARENA: usize = 256 << 10;
 
 /// Bytes of peer text kept for display: a `DISCONNECT`, `DEBUG` or open failure message.
 pub const MAX_PEER_TEXT: usize = 1024;

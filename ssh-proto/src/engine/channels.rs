@@ -7,6 +7,7 @@ use super::side::Side;
 use super::token::{IncomingChannel, IncomingGlobalRequest, IncomingRequest, Stub, Ticket};
 use super::{Core, Question};
 use crate::error::ApiMisuse;
+use crate::limits::MAX_REQUEST_TEXT;
 use crate::mux::{
     ChannelError, ChannelId, ChannelKind, ChannelRequest, Chunk, DataStream, GlobalRequest, Mux,
     MuxEvent, OpenFailure, RequestId,
@@ -343,12 +344,8 @@ impl<S: Side> Core<S> {
 
 /// Text and data that go into one message of the transport.
 fn short(data: &[u8]) -> Result<&[u8], ChannelError> {
-    match data.len() <= MAX_EXTRA {
+    match data.len() <= MAX_REQUEST_TEXT {
         true => Ok(data),
         false => Err(ChannelError::TooLong),
     }
 }
-
-/// The most data in an `IGNORE`, `DEBUG` or `PING` of ours: it fits into one packet of any peer
-/// (RFC 4253 section 6.1).
-pub(super) const MAX_EXTRA: usize = 32_000;

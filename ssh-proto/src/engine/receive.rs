@@ -6,14 +6,16 @@ use bytes::Bytes;
 use zeroize::Zeroize;
 
 use super::Core;
-use super::channels::MAX_EXTRA;
 use super::event::{Disconnected, Event, PeerExtensions};
 use super::phase::{Phase, Situation, Verdict, admit};
 use super::side::{AuthProgress, AuthResult, Pause, Side};
 use super::token::{HostKeyCheck, SignRequest, Ticket};
 use crate::auth::Authenticated;
 use crate::error::{DisconnectReason, Error, PeerMisbehaved};
-use crate::limits::{MAX_EXT_INFO_FROM_CLIENT, MAX_EXT_INFO_FROM_SERVER};
+use crate::limits::{
+    COPIED_UNREAD, MAX_EXT_INFO_FROM_CLIENT, MAX_EXT_INFO_FROM_SERVER, MAX_REQUEST_TEXT,
+    PIN_FACTOR, PINNED_ARENA,
+};
 use crate::mux::Mux;
 use crate::role::Role;
 use crate::text::PeerText;
@@ -23,18 +25,6 @@ use crate::transport::{KexProgress, Packet};
 use crate::wire::extension::{ExtInfo, Ping, Pong};
 use crate::wire::transport::{Debug, Unimplemented};
 use crate::wire::{Reader, decode, number};
-
-/// Unread channel data above which further data is copied rather than kept as slices of input:
-/// the application is not keeping up, so the copy costs nothing that matters.
-const COPY_UNREAD: usize = 128 << 10;
-
-/// A slice is kept only if the memory behind it is at most this many times its size, or if it is
-/// the only data that waits: an application that keeps up is spared the copies.
-const PIN_FACTOR: usize = 8;
-
-/// What a slice may keep alive at least: callers split input off arenas whose size is not seen
-/// here.
-const ARENA: usize = 256 << 10;
 
 impl<S: Side> Core<S> {
     /// One step of parsing; false if more input is needed.
@@ -130,16 +120,16 @@ impl<S: Side> Core<S> {
                     return Err(Error::Internal("connection phase without channels"));
                 };
                 let unread = mux.unread_bytes();
-                let small =
-                    packet.payload.len().saturating_mul(PIN_FACTOR) < packet.pinned.max(ARENA);
-                let copy = unread > COPY_UNREAD || unread > 0 && small;
+                let small = packet.payload.len().saturating_mul(PIN_FACTOR)
+                    < packet.pinned.max(PINNED_ARENA);
+                let copy = unread > COPIED_UNREAD || unread > 0 && small;
                 mux.handle(packet.payload.freeze(), copy, &mut self.outbox)?;
             }
             number::PING => {
                 // OpenSSH leaves a ping unanswered while keys are exchanged; one that is too
                 // long for a packet of ours cannot be answered.
                 let Ping { data } = decode(&packet.payload)?;
-                if !self.transport.kex.is_active() && data.len() <= MAX_EXTRA {
+                if !self.transport.kex.is_active() && data.len() <= MAX_REQUEST_TEXT {
                     self.outbox.push(&Pong { data });
                 }
             }
