@@ -22,6 +22,7 @@ use crate::role::Role;
 use crate::time::Instant;
 use crate::transport::TransportConfig;
 use crate::transport::kex::SessionId;
+use crate::wire::extension::ExtInfo;
 use crate::wire::outbox::Outbox;
 
 /// What a client offers and bounds; shared by any number of connections.
@@ -335,6 +336,7 @@ impl Side for ClientSide {
     fn keys_established(
         &mut self,
         session_id: &SessionId,
+        _: &PublicKey,
         settings: &Settings,
         outbox: &mut Outbox,
     ) {
@@ -348,8 +350,8 @@ impl Side for ClientSide {
         Ok(ClientEvent::HostKey(check))
     }
 
-    fn server_sig_algs(&mut self, names: &[u8]) {
-        if let Some(auth) = &mut self.auth {
+    fn peer_extensions(&mut self, info: &ExtInfo<'_>) {
+        if let (Some(auth), Some(names)) = (&mut self.auth, info.value(b"server-sig-algs")) {
             auth.set_server_sig_algs(names);
         }
     }

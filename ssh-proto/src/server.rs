@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::auth::{MethodSet, Server, ServerAsk};
 use crate::config::{Common, ConfigError, common_setters};
 use crate::connection::{Connection, sealed::HasCore};
-use crate::crypto::{CryptoProvider, SecureRandom, Signature, SigningKey};
+use crate::crypto::{CryptoProvider, PublicKey, SecureRandom, Signature, SigningKey};
 use crate::engine::event::Event;
 use crate::engine::side::{AuthProgress, AuthResult, Pause, Side};
 use crate::engine::token::{AuthRequest, Desk, HostKeyCheck, KeyQuery, Ticket};
@@ -22,6 +22,7 @@ use crate::role::Role;
 use crate::time::Instant;
 use crate::transport::kex::SessionId;
 use crate::transport::{HostKey, TransportConfig};
+use crate::wire::extension::ExtInfo;
 use crate::wire::outbox::Outbox;
 use crate::wire::{NameList, number};
 
@@ -349,7 +350,13 @@ impl Side for ServerSide {
 
     const ROLE: Role = Role::Server;
 
-    fn keys_established(&mut self, session_id: &SessionId, settings: &Settings, _: &mut Outbox) {
+    fn keys_established(
+        &mut self,
+        session_id: &SessionId,
+        _: &PublicKey,
+        settings: &Settings,
+        _: &mut Outbox,
+    ) {
         self.auth = Some(Server::new(
             Bytes::copy_from_slice(session_id.as_bytes()),
             &settings.limits,
@@ -363,7 +370,7 @@ impl Side for ServerSide {
         Err(Error::Internal("a server judges no host key"))
     }
 
-    fn server_sig_algs(&mut self, _: &[u8]) {}
+    fn peer_extensions(&mut self, _: &ExtInfo<'_>) {}
 
     fn handle_auth(
         &mut self,

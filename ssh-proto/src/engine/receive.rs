@@ -180,10 +180,8 @@ impl<S: Side> Core<S> {
         info.extensions.retain(|(_, value)| !value.contains(&0));
         if S::ROLE == Role::Client {
             self.peer_answers_pings |= info.value(b"ping@openssh.com").is_some();
-            if let Some(names) = info.value(b"server-sig-algs") {
-                self.side.server_sig_algs(names);
-            }
         }
+        self.side.peer_extensions(&info);
         let extensions = info
             .extensions
             .into_iter()
@@ -235,8 +233,12 @@ impl<S: Side> Core<S> {
         if self.phase == Phase::FirstKex {
             self.phase = Phase::Service;
             self.keyed_packets = 0;
-            self.side
-                .keys_established(&negotiated.session_id, &self.settings, &mut self.outbox);
+            self.side.keys_established(
+                &negotiated.session_id,
+                &negotiated.host_key,
+                &self.settings,
+                &mut self.outbox,
+            );
         }
         self.timers.stop(Timer::RekeyAge);
         if self.phase == Phase::Connection {

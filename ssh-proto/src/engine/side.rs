@@ -6,10 +6,11 @@ use super::Settings;
 use super::event::Event;
 use super::token::{Desk, HostKeyCheck, Stub};
 use crate::auth::Authenticated;
-use crate::crypto::Signature;
+use crate::crypto::{PublicKey, Signature};
 use crate::error::{ApiMisuse, Error};
 use crate::role::Role;
 use crate::transport::kex::SessionId;
+use crate::wire::extension::ExtInfo;
 use crate::wire::outbox::Outbox;
 
 /// A question that nothing is parsed behind.
@@ -46,10 +47,11 @@ pub trait Side: Sized {
     /// The role.
     const ROLE: Role;
 
-    /// The first keys are in use.
+    /// The first keys are in use; `host_key` is what the server showed for them.
     fn keys_established(
         &mut self,
         session_id: &SessionId,
+        host_key: &PublicKey,
         settings: &Settings,
         outbox: &mut Outbox,
     );
@@ -57,8 +59,8 @@ pub trait Side: Sized {
     /// The event for a host key that is to be judged; a server has none.
     fn host_key(check: HostKeyCheck) -> Result<Self::Event, Error>;
 
-    /// The peer's `server-sig-algs`.
-    fn server_sig_algs(&mut self, names: &[u8]);
+    /// What the peer announced (RFC 8308).
+    fn peer_extensions(&mut self, info: &ExtInfo<'_>);
 
     /// A message of authentication that the phase table admitted.
     fn handle_auth(
