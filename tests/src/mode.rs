@@ -28,6 +28,8 @@ pub struct Mode {
     pub chunking: Chunking,
     /// Packets in either direction after which each side begins a key exchange.
     pub rekey_every: Option<u64>,
+    /// Bytes in either direction after which each side begins a key exchange.
+    pub rekey_bytes: Option<u64>,
     /// Where the randomness of both sides and of the link begins.
     pub seed: u64,
 }
@@ -37,11 +39,12 @@ impl Mode {
     pub const PLAIN: Self = Self {
         chunking: Chunking::Whole,
         rekey_every: None,
+        rekey_bytes: None,
         seed: 1,
     };
 
     /// The modes of [`for_each_mode`].
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::PLAIN,
         Self {
             chunking: Chunking::ByteAtATime,
@@ -60,32 +63,52 @@ impl Mode {
             rekey_every: Some(5),
             ..Self::PLAIN
         },
+        Self {
+            rekey_bytes: Some(4 << 10),
+            ..Self::PLAIN
+        },
+        Self {
+            chunking: Chunking::ByteAtATime,
+            rekey_bytes: Some(4 << 10),
+            ..Self::PLAIN
+        },
     ];
 
     /// Changes limits as this mode wants them.
     pub fn apply(&self, limits: &mut Limits) {
         if let Some(packets) = self.rekey_every {
             limits.rekey_packets = packets;
+        }
+        if let Some(bytes) = self.rekey_bytes {
+            limits.rekey_bytes = bytes;
+        }
+        if self.rekeys() {
             // The virtual clock stands still, so all exchanges fall into one interval.
             limits.peer_rekeys = u32::MAX;
         }
+    }
+
+    /// Whether keys are replaced on the way.
+    pub fn rekeys(&self) -> bool {
+        self.rekey_every.is_some() || self.rekey_bytes.is_some()
     }
 
     /// The same, but keys are kept.
     pub fn without_rekeys(self) -> Self {
         Self {
             rekey_every: None,
+            rekey_bytes: None,
             ..self
         }
     }
 
     /// A size for bulk data: `bytes`, or less where each byte or each few packets cost much.
     pub fn bulk(&self, bytes: usize) -> usize {
-        match (self.chunking, self.rekey_every) {
+        match (self.chunking, self.rekeys()) {
             (Chunking::ByteAtATime, _) => bytes.min(48 << 10),
-            (_, Some(_)) => bytes.min(512 << 10),
-            (Chunking::Random(_), None) => bytes.min(256 << 10),
-            (Chunking::Whole, None) => bytes,
+            (_, true) => bytes.min(512 << 10),
+            (Chunking::Random(_), false) => bytes.min(256 << 10),
+            (Chunking::Whole, false) => bytes,
         }
     }
 }
@@ -101,7 +124,7 @@ pub fn for_each_mode(mut test: impl FnMut(Mode)) {
 /// Runs a test with bytes cut in every way and keys kept, for tests with a hostile peer.
 pub fn for_each_chunking(mut test: impl FnMut(Mode)) {
     for mode in Mode::ALL {
-        if mode.rekey_every.is_none() {
+        if !mode.rekeys() {
             println!("{mode:?}");
             test(mode);
         }

@@ -270,6 +270,7 @@ fn random_operations() {
         soak(
             Mode {
                 rekey_every: Some(7),
+                rekey_bytes: None,
                 ..Mode::PLAIN
             },
             seed,
@@ -284,6 +285,7 @@ fn random_operations() {
         let both = Mode {
             chunking: Chunking::Random(seed),
             rekey_every: Some(4),
+            rekey_bytes: None,
             seed,
         };
         soak(both, seed);
