@@ -3,8 +3,9 @@
 //! - [`Driver`] moves one connection on one [`Transport`], in a loop of its own or in one that
 //!   serves many. Everything else is made of it.
 //! - [`Client`] connects, authenticates and runs commands with calls that block.
-//! - A server is a `Driver` over a `ServerConnection`: `examples/server.rs` has one that can be
-//!   logged in to, `examples/session.rs` a small one.
+//! - [`Listener`] accepts TCP connections; a server is a `Driver` over a `ServerConnection`, which
+//!   [`Driver::server`] makes on any transport. `examples/server.rs` can be logged in to,
+//!   `examples/session.rs` is small.
 //! - [`Clock`] and [`OsRandom`] are what a connection needs of the system.
 #![forbid(unsafe_code)]
 
@@ -12,6 +13,9 @@ mod client;
 mod clock;
 mod driver;
 mod error;
+#[cfg(feature = "keys")]
+mod key_file;
+mod listener;
 mod random;
 mod session;
 mod transport;
@@ -20,6 +24,9 @@ pub use self::client::{Client, ClientHandler, Credential};
 pub use self::clock::Clock;
 pub use self::driver::Driver;
 pub use self::error::ClientError;
+#[cfg(feature = "keys")]
+pub use self::key_file::{KeyReadError, read_signing_key};
+pub use self::listener::{Incoming, Listener};
 pub use self::random::OsRandom;
 pub use self::session::{Exit, Output, Session, Stderr};
 pub use self::transport::{Closures, Interest, Stream, Transport, Wait};
