@@ -154,9 +154,10 @@ impl Setup {
         number("--login-grace", self.login_grace.map(u64::from));
         server.args(&self.flags);
         let mut running = Running::start(server);
-        let port = listening_port(&mut running);
-        let port = port.unwrap_or_else(|| panic!("it ended: {}", running.stderr_so_far()));
-        (running, port, None)
+        match listening_port(&mut running) {
+            Some(port) => (running, port, None),
+            None => panic!("the server ended: {:?}", running.wait(PATIENCE)),
+        }
     }
 
     fn start_sshd(&self, side: Side, dir: &TestDir) -> (Running, u16, Option<PathBuf>) {

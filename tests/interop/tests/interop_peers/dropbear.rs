@@ -88,9 +88,7 @@ impl Host for Dropbear {
     fn start(&self, scenario: Scenario, scene: &Scene) -> Known<Server> {
         match scenario {
             Scenario::KeyboardInteractive => {
-                return Unknown::because(
-                    "Dropbear's server has it through PAM only, which Debian leaves out.",
-                );
+                return Unknown::because("Dropbear's server has no keyboard-interactive.");
             }
             Scenario::Env => return Unknown::because("Dropbear's server takes no variables."),
             Scenario::UnixForward | Scenario::RemoteUnixForward => {

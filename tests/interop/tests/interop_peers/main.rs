@@ -28,13 +28,19 @@ use peers::Peer;
 macro_rules! columns {
     ($($column:ident)*) => {
         $(mod $column {
-            crate::cells! {
-                password publickey keyboard_interactive exec_status stderr env pty signal subsystem
-                local_forward remote_forward dynamic_forward unix_forward remote_unix_forward
-                agent_forward rekey_load
-            }
+            crate::each_scenario!(cells);
         })*
         const COLUMNS: &[&str] = &[$(stringify!($column)),*];
+    };
+}
+
+macro_rules! each_scenario {
+    ($make:ident) => {
+        crate::$make! {
+            password publickey keyboard_interactive exec_status stderr env pty signal subsystem
+            local_forward remote_forward dynamic_forward unix_forward remote_unix_forward
+            agent_forward rekey_load
+        }
     };
 }
 
@@ -50,7 +56,7 @@ macro_rules! cells {
     };
 }
 
-use cells;
+use {cells, each_scenario};
 
 columns! {
     openssh_system_client openssh_system_server
@@ -72,11 +78,7 @@ macro_rules! alone {
             $(mod $pair {
                 const CLIENT: &str = stringify!($client);
                 const SERVER: &str = stringify!($server);
-                crate::alone_cells! {
-                    password publickey keyboard_interactive exec_status stderr env pty signal
-                    subsystem local_forward remote_forward dynamic_forward unix_forward
-                    remote_unix_forward agent_forward rekey_load
-                }
+                crate::each_scenario!(alone_cells);
             })*
         }
     };

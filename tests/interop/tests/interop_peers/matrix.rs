@@ -176,7 +176,14 @@ const VERSIONS: &str = "## Versions";
 const SCENARIOS: &str = "## Scenarios";
 
 /// The document, made of what was recorded.
+///
+/// # Panics
+/// If a peer has no column, or a cell was not run.
 pub(crate) fn page(columns: &[&str]) -> String {
+    for peer in PEERS {
+        let missing = peer.columns().find(|column| !columns.contains(&&**column));
+        assert_eq!(missing, None, "main.rs has no such column");
+    }
     let mut notes = Vec::new();
     let clients = table(columns, Role::Client, &mut notes);
     let servers = table(columns, Role::Server, &mut notes);

@@ -28,6 +28,13 @@ impl Peer {
         peer.unwrap_or_else(|| panic!("no peer {id}"))
     }
 
+    /// What its columns are called.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = String> {
+        let roles = [Some("client"), self.server.map(|_| "server")];
+        let named = |role| format!("{}_{role}", self.id);
+        roles.into_iter().flatten().map(named)
+    }
+
     pub(crate) fn client(&self) -> &Client {
         &self.client
     }

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use ssh_interop::process::{PATIENCE, run, run_with};
+use ssh_interop::process::{PATIENCE, run, run_with, wait_until};
 use ssh_interop::server::free_port;
 use ssh_interop::{Output, Running, Server, Terminal, noise};
 
@@ -21,7 +21,6 @@ pub(crate) fn play(scenario: Scenario, client: &Client, host: &'static dyn Host)
     let scene = Scene::new();
     match client {
         Client::Program(program) => {
-            // What the program does not know is found out before a server is started for it.
             let server = host.start(scenario, &scene)?;
             program.play(scenario, &scene, &server)?;
             assert_traces(host, &server, scenario);
@@ -113,7 +112,7 @@ impl Play<'_> {
     fn logs_in(&self, method: Method) -> Known<()> {
         let call = Call {
             method,
-            ..self.call("id -un", [])
+            ..self.call("echo logged in", [])
         };
         let command = self.client.command(&call)?;
         let (out, err) = if self.client.asks_on_terminal(method) {
@@ -128,11 +127,7 @@ impl Play<'_> {
             let output = run(command);
             (output.ok(), output.err())
         };
-        assert!(
-            out.contains(&format!("{}\n", self.scene.user))
-                || out.contains(&format!("{}\r\n", self.scene.user)),
-            "{out}\n{err}"
-        );
+        assert!(out.contains("logged in"), "{out}\n{err}");
         if let Some(traces) = self.client.traces(method) {
             assert!(err.contains(&traces.logged_in), "{err}");
         }
@@ -201,7 +196,16 @@ impl Play<'_> {
     fn subsystem(&self) -> Known<()> {
         // SSH_FXP_INIT and SSH_FXP_VERSION, both of version 3.
         let init = [0, 0, 0, 5, 1, 0, 0, 0, 3];
-        let output = self.output("sftp", [Wish::Subsystem], &init)?;
+        let call = self.call("sftp", [Wish::Subsystem]);
+        let mut client = Running::start(self.client.command(&call)?);
+        let mut stdin = client.take_stdin().expect("standard input");
+        stdin.write_all(&init).expect("written");
+        // A server of sftp that sees the end of its input may leave its answer unsaid.
+        wait_until("it answers", PATIENCE, || {
+            client.stdout_len() >= 9 || !client.is_running()
+        });
+        drop(stdin);
+        let output = client.wait(PATIENCE);
         let answer = output.stdout.get(4..9);
         assert_eq!(answer, Some(&[2, 0, 0, 0, 3][..]), "{output:?}");
         Ok(())
