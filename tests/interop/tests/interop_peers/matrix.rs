@@ -189,7 +189,7 @@ pub(crate) fn page(columns: &[&str]) -> String {
     let servers = table(columns, Role::Server, &mut notes);
     let mut page = format!(
         "# Interop\n\n\
-         What `tests/run.sh` found, playing each scenario with each peer: made from its results by\n\
+         What `tests/run.sh` found when it played each scenario with each peer: made from its results by\n\
          `UPDATE_DOCS=1 tests/run.sh interop` and never by hand. A later run that finds anything\n\
          else fails. A number in a cell is the reason below why the peer does not know it.\n\n\
          ## Their client at our server\n\n{clients}\n\
