@@ -30,7 +30,8 @@ fi
 # package=command that it is needed for
 needs="openssh-client=ssh openssh-server=/usr/sbin/sshd rsync=rsync git=git util-linux=setsid
     diffutils=diff procps=/bin/kill passwd=/usr/sbin/useradd debian-archive-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-    gcc=cc libc6-dev=/usr/include/stdlib.h"
+    gcc=cc libc6-dev=/usr/include/stdlib.h openssh-sftp-server=/usr/lib/openssh/sftp-server
+    dropbear-bin=dbclient putty-tools=plink"
 install_packages() {
     local need package missing=()
     for need in $needs; do
@@ -51,15 +52,21 @@ install_packages() {
             "${missing[@]}"
 }
 
-# An OpenSSH that has ML-KEM: the system's, or one unpacked below target/.
+# OpenSSH of newer Debian releases, unpacked beside the system's: the first for ML-KEM, the other as
+# the newest there is.
+export SSH_INTEROP_PEERS=$PWD/target/interop
 newer_openssh() {
-    if ssh -Q kex | grep -q mlkem768x25519-sha256; then
-        export SSH_INTEROP_NEWER=/usr
-        ssh -V
-    else
-        export SSH_INTEROP_NEWER=$PWD/target/interop/openssh
-        bash tests/interop/newer-openssh.sh "$SSH_INTEROP_NEWER"
-    fi
+    ssh -V
+    bash tests/interop/openssh.sh trixie "$SSH_INTEROP_PEERS/openssh-trixie" &&
+        bash tests/interop/openssh.sh sid "$SSH_INTEROP_PEERS/openssh-sid"
+}
+
+# Peers on a library: each a program target/interop/peers/NAME.
+peer_programs() {
+    local build
+    for build in tests/interop/peers/*/build.sh; do
+        [ ! -e "$build" ] || bash "$build" "$SSH_INTEROP_PEERS/peers" || return 1
+    done
 }
 
 # sshd asks the system for passwords, so an account with a known one lives while the tests run.
@@ -78,12 +85,20 @@ make_account() {
 interop() {
     local runner=CARGO_TARGET_$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')_RUNNER
     if [ ${#as_root[@]} != 0 ]; then
-        export "$runner=sudo -n --preserve-env=PATH,SSH_INTEROP_NEWER,SSH_INTEROP_ACCOUNT"
+        export "$runner=sudo -n --preserve-env=PATH,SSH_INTEROP_PEERS,SSH_INTEROP_ACCOUNT,SSH_INTEROP_PENDING,UPDATE_DOCS"
     fi
-    cargo test --workspace --test interop_openssh -- --ignored --test-threads=3 --skip openssh_alone "$@"
+    local tests=(cargo test --workspace --no-fail-fast --test interop_openssh --test interop_peers --)
+    [ $# != 0 ] || "${as_root[@]}" rm -rf "$SSH_INTEROP_PEERS/results"
+    # What runs without code of ours (to judge a test) runs only if it is named.
+    local skip=(--skip document)
+    [[ $* = *alone* ]] || skip+=(--skip alone)
+    "${tests[@]}" --ignored --test-threads=3 "${skip[@]}" "$@" || return 1
+    # docs/interop.md is what a whole run records.
+    [ $# != 0 ] || "${tests[@]}" --ignored --exact document
 }
 
-# One part alone: tests/run.sh packages, or tests/run.sh interop [name of a test...]
+# One part alone: tests/run.sh packages, or tests/run.sh interop [part of a test's name...], such as
+# dropbear, putty_client or forward. UPDATE_DOCS=1 tests/run.sh interop writes docs/interop.md.
 only=
 [ "${1-}" = interop ] && { only=interop; shift; }
 
@@ -96,6 +111,7 @@ if [ -z "$only" ]; then
     step "cargo test --workspace" cargo test --workspace --no-fail-fast
 fi
 step "newer OpenSSH" newer_openssh
+step "peer programs" peer_programs
 step "account with a password" make_account
-step "interop with OpenSSH" interop "$@"
+step "interop with real peers" interop "$@"
 finish

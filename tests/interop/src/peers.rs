@@ -4,8 +4,8 @@ use std::env;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::process::{command, run};
 
@@ -27,17 +27,20 @@ impl OpenSsh {
         SYSTEM.get_or_init(|| Self::at(PathBuf::from("/usr")))
     }
 
-    /// One that has `mlkem768x25519-sha256`: `SSH_INTEROP_NEWER` says where.
+    /// That of the Debian release `suite`, as `tests/interop/openssh.sh` unpacked it.
     ///
     /// # Panics
-    /// Without that variable: an interop test is never skipped silently.
-    pub fn newer() -> &'static Self {
-        static NEWER: OnceLock<OpenSsh> = OnceLock::new();
-        NEWER.get_or_init(|| {
-            let prefix = env::var_os("SSH_INTEROP_NEWER")
-                .expect("SSH_INTEROP_NEWER names the prefix of an OpenSSH of 9.9 or later; run tests/run.sh");
-            Self::at(PathBuf::from(prefix))
-        })
+    /// If it is not there: an interop test is never skipped silently.
+    pub fn of_release(suite: &str) -> &'static Self {
+        static RELEASES: Mutex<Vec<(String, &OpenSsh)>> = Mutex::new(Vec::new());
+        let mut releases = RELEASES.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, known)) = releases.iter().find(|(known, _)| known == suite) {
+            return known;
+        }
+        let prefix = peers_folder().join(format!("openssh-{suite}"));
+        let openssh: &Self = Box::leak(Box::new(Self::at(prefix)));
+        releases.push((suite.to_owned(), openssh));
+        openssh
     }
 
     fn at(prefix: PathBuf) -> Self {
@@ -78,8 +81,10 @@ pub enum Side {
     Ours,
     /// OpenSSH as the system has it.
     OpenSsh,
-    /// An OpenSSH that has ML-KEM.
+    /// That of the Debian release after the oldest that is supported; it has ML-KEM.
     NewOpenSsh,
+    /// The newest that Debian has.
+    NewestOpenSsh,
 }
 
 impl Side {
@@ -88,7 +93,8 @@ impl Side {
         match self {
             Self::Ours => None,
             Self::OpenSsh => Some(OpenSsh::system()),
-            Self::NewOpenSsh => Some(OpenSsh::newer()),
+            Self::NewOpenSsh => Some(OpenSsh::of_release("trixie")),
+            Self::NewestOpenSsh => Some(OpenSsh::of_release("sid")),
         }
     }
 
@@ -96,6 +102,17 @@ impl Side {
     pub fn is_ours(self) -> bool {
         matches!(self, Self::Ours)
     }
+}
+
+/// Where the peers are that the system does not install, and where the results go.
+///
+/// # Panics
+/// If `SSH_INTEROP_PEERS` does not say.
+pub fn peers_folder() -> PathBuf {
+    let folder = env::var_os("SSH_INTEROP_PEERS");
+    folder
+        .expect("SSH_INTEROP_PEERS names the folder of the peers; run tests/run.sh")
+        .into()
 }
 
 /// The path of an example: in `SSH_INTEROP_EXAMPLES`, or where cargo puts it beside this test.
@@ -118,6 +135,17 @@ pub fn example(name: &str) -> PathBuf {
         path.display()
     );
     path
+}
+
+/// The account that `tests/run.sh` made, and its password. It is not the one that the tests run as.
+///
+/// # Panics
+/// If `SSH_INTEROP_ACCOUNT` does not name them.
+pub fn password_account() -> (String, String) {
+    let pair = env::var("SSH_INTEROP_ACCOUNT")
+        .expect("SSH_INTEROP_ACCOUNT is NAME:PASSWORD of an account; run tests/run.sh");
+    let (name, password) = pair.split_once(':').expect("NAME:PASSWORD");
+    (name.to_owned(), password.to_owned())
 }
 
 /// The account that the tests run as.

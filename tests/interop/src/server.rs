@@ -22,6 +22,8 @@ pub struct Setup {
     login_grace: Option<u32>,
     version: Option<String>,
     sftp: bool,
+    flags: Vec<String>,
+    lines: Vec<String>,
 }
 
 impl Setup {
@@ -88,6 +90,20 @@ impl Setup {
         self
     }
 
+    /// Arguments as they stand; of our server only.
+    #[must_use]
+    pub fn flags(mut self, flags: &[&str]) -> Self {
+        self.flags.extend(flags.iter().map(|&flag| flag.to_owned()));
+        self
+    }
+
+    /// A line of the configuration that goes before all others; of sshd only.
+    #[must_use]
+    pub fn line(mut self, line: &str) -> Self {
+        self.lines.push(line.to_owned());
+        self
+    }
+
     /// Starts the server in `dir` and waits until it takes connections.
     ///
     /// # Panics
@@ -136,19 +152,12 @@ impl Setup {
         number("--rekey-bytes", self.rekey_bytes);
         number("--max-auth", self.max_auth.map(u64::from));
         number("--login-grace", self.login_grace.map(u64::from));
+        server.args(&self.flags);
         let mut running = Running::start(server);
-        let mut port = None;
-        let ready = |running: &mut Running| {
-            let out = running.stdout_so_far();
-            port = out
-                .lines()
-                .find_map(|line| line.strip_prefix("listening "))
-                .filter(|_| out.ends_with('\n'))
-                .and_then(|address| address.trim().rsplit_once(':')?.1.parse().ok());
-            port.is_some()
-        };
-        wait_for_server(&mut running, ready);
-        (running, port.unwrap_or_default(), None)
+        match listening_port(&mut running) {
+            Some(port) => (running, port, None),
+            None => panic!("the server ended: {:?}", running.wait(PATIENCE)),
+        }
     }
 
     fn start_sshd(&self, side: Side, dir: &TestDir) -> (Running, u16, Option<PathBuf>) {
@@ -179,6 +188,9 @@ impl Setup {
 
     fn sshd_config(&self, port: u16, parts: String) -> String {
         let mut config = parts;
+        for line in &self.lines {
+            let _ = writeln!(config, "{line}");
+        }
         let mut line = |keyword: &str, value: &dyn std::fmt::Display| {
             let _ = writeln!(config, "{keyword} {value}");
         };
@@ -238,7 +250,29 @@ impl Setup {
     }
 }
 
-fn wait_for_server(running: &mut Running, mut ready: impl FnMut(&mut Running) -> bool) {
+/// Waits for the line `listening PORT` or `listening ADDRESS:PORT` and gives the port; `None` if the
+/// server ended instead.
+pub fn listening_port(running: &mut Running) -> Option<u16> {
+    let mut port = None;
+    let mut ended = false;
+    wait_until("the server says its port", PATIENCE, || {
+        let out = running.stdout_so_far();
+        port = out
+            .lines()
+            .find_map(|line| line.strip_prefix("listening "))
+            .filter(|_| out.ends_with('\n'))
+            .and_then(|address| address.trim().rsplit(':').next()?.parse().ok());
+        ended = !running.is_running();
+        port.is_some() || ended
+    });
+    port
+}
+
+/// Waits until the server is ready.
+///
+/// # Panics
+/// If it ends before, with what it printed.
+pub fn wait_for_server(running: &mut Running, mut ready: impl FnMut(&mut Running) -> bool) {
     let mut ended = false;
     let mut up = false;
     wait_until("the server takes connections", PATIENCE, || {
@@ -276,6 +310,16 @@ pub struct Server {
 }
 
 impl Server {
+    /// A server that logs to standard error.
+    pub fn new(running: Running, port: u16, host_key: Key) -> Self {
+        Self {
+            running,
+            port,
+            host_keys: vec![host_key],
+            log_file: None,
+        }
+    }
+
     /// The process that listens.
     pub fn pid(&self) -> Pid {
         self.running.pid()

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use ssh_interop::{KeyType, Login, Pair, Setup, Side, TestDir};
 
-use crate::login::password_account;
 use crate::{Scene, for_each_pair};
+use ssh_interop::peers::password_account;
 
 for_each_pair!(
     banner_is_shown,

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use ssh_interop::peers::account;
+use ssh_interop::peers::{account, password_account};
 use ssh_interop::process::run;
 use ssh_interop::{KeyType, Login, Pair, Setup, TestDir};
 
@@ -108,14 +108,6 @@ fn authorized_keys_are_read_again(pair: Pair) {
     assert_eq!(scene.login.run("echo in").ok(), "in\n");
     scene.dir.write("user.pub", "");
     login.run("echo in").failed(255);
-}
-
-/// The account that `tests/run.sh` made, and its password. It is not the one that the tests run as.
-pub(crate) fn password_account() -> (String, String) {
-    let pair = std::env::var("SSH_INTEROP_ACCOUNT")
-        .expect("SSH_INTEROP_ACCOUNT is NAME:PASSWORD of an account; run tests/run.sh");
-    let (name, password) = pair.split_once(':').expect("NAME:PASSWORD");
-    (name.to_owned(), password.to_owned())
 }
 
 fn password(pair: Pair) {

@@ -15,7 +15,7 @@ mod tools;
 mod transfer;
 mod trust;
 
-use ssh_interop::{Key, KeyType, Login, Pair, Server, Setup, Side, TestDir};
+use ssh_interop::{Key, KeyType, Login, Pair, Server, Setup, Side, TestDir, noise};
 
 /// Makes a test of each scenario for each pair. `openssh_alone` runs a scenario without any code
 /// of ours, to tell a wrong test from a wrong implementation; `tests/run.sh` leaves it out.
@@ -76,20 +76,6 @@ impl Scene {
     }
 }
 
-/// Bytes without a pattern that a lost or doubled packet would keep.
-fn noise(len: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut bytes = Vec::with_capacity(len + 8);
-    while bytes.len() < len {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend_from_slice(&state.to_le_bytes());
-    }
-    bytes.truncate(len);
-    bytes
-}
-
 /// Asserts equality without printing megabytes.
 #[track_caller]
 fn assert_same(got: &[u8], wanted: &[u8]) {
@@ -101,11 +87,11 @@ fn assert_same(got: &[u8], wanted: &[u8]) {
 #[test]
 #[ignore = "needs OpenSSH: tests/run.sh installs it and runs this"]
 fn peers() {
-    for side in [Side::OpenSsh, Side::NewOpenSsh] {
+    for side in [Side::OpenSsh, Side::NewOpenSsh, Side::NewestOpenSsh] {
         let openssh = side.openssh().expect("OpenSSH");
         println!("peer: {}", openssh.version);
     }
-    let newer = ssh_interop::OpenSsh::newer();
+    let newer = ssh_interop::OpenSsh::of_release("trixie");
     let mlkem = newer.kex.iter().any(|kex| kex == "mlkem768x25519-sha256");
     assert!(mlkem, "{} has no ML-KEM", newer.version);
 }

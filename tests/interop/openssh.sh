@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# Unpacks an OpenSSH that has mlkem768x25519-sha256 (9.9 or later) into the folder $1, beside the
-# system's own and without installing anything: Debian's packages and the libraries they need, run by
-# the C library they came with. Prints what it did; leaves $1/bin, $1/sbin and $1/lib/openssh.
+# Unpacks the OpenSSH of the Debian release $1 (trixie, sid) into the folder $2, beside the system's
+# own and without installing anything: Debian's packages and the libraries they need, run by the C
+# library they came with. Prints what it did; leaves $2/bin, $2/sbin and $2/lib/openssh. What was
+# unpacked before serves a week: sid moves.
 set -euo pipefail
 
-prefix=$(realpath -m "$1")
-suite=${SSH_INTEROP_SUITE:-trixie}
-if [ -x "$prefix/bin/ssh" ] && "$prefix/bin/ssh" -Q kex | grep -q mlkem; then
-    echo "newer OpenSSH: $("$prefix/bin/ssh" -V 2>&1), unpacked before"
+suite=$1
+prefix=$(realpath -m "$2")
+programs="bin/ssh bin/ssh-add bin/ssh-agent sbin/sshd lib/openssh/sshd-session lib/openssh/sshd-auth"
+if [ -n "$(find "$prefix/complete" -mtime -7 2>/dev/null)" ]; then
+    echo "OpenSSH of $suite: $("$prefix/bin/ssh" -V 2>&1), unpacked before"
     exit 0
 fi
 rm -rf "$prefix"
@@ -44,7 +46,7 @@ cd "$prefix"
 rm -rf "$work"
 
 loader=$(find "$prefix/root" -name 'ld-linux*.so*' | head -n 1)
-for program in bin/ssh bin/ssh-keygen sbin/sshd lib/openssh/sshd-session lib/openssh/sshd-auth; do
+for program in $programs; do
     found=$prefix/root/usr/$program
     [ -x "$found" ] || { echo "$suite has no $program" >&2; exit 1; }
     cat >"$prefix/$program" <<SCRIPT
@@ -54,4 +56,5 @@ SCRIPT
     chmod +x "$prefix/$program"
 done
 "$prefix/bin/ssh" -Q kex | grep -q mlkem768x25519-sha256
-echo "newer OpenSSH: $("$prefix/bin/ssh" -V 2>&1), unpacked from $suite"
+touch "$prefix/complete"
+echo "OpenSSH of $suite: $("$prefix/bin/ssh" -V 2>&1), unpacked"
