@@ -334,12 +334,12 @@ impl Forwards {
             | Event::Eof(channel)
             | Event::ChannelClosed(channel)
             | Event::RequestReply { channel, .. } => {
+                if let Event::ChannelClosed(owner) = event {
+                    self.listeners.retain(|open| open.owner != Some(owner));
+                }
                 if let Some(link) = self.links.get_mut(&channel) {
                     link.handle(&event);
                     return None;
-                }
-                if let Event::ChannelClosed(owner) = event {
-                    self.listeners.retain(|open| open.owner != Some(owner));
                 }
                 Some(event)
             }
