@@ -39,8 +39,8 @@ use crate::x11::{CookieSwap, X11Forward};
 const MAX_LISTENERS: usize = 100;
 
 /// Connections that are being made for one connection's peer, each a descriptor and perhaps a
-/// thread. More wait in nobody's queue: they are refused.
-const MAX_CONNECTING: usize = 32;
+/// thread: as many as a browser has under way. More are refused.
+const MAX_CONNECTING: usize = 128;
 
 /// Streams whose channel is closed and that have not taken its last packet yet: the peer may open
 /// others in place of their channels. The data of more than these is given up.
@@ -268,7 +268,8 @@ impl Forwards {
         self.accept_link(connection, channel, stream, None)
     }
 
-    /// Joins a channel that we opened, which need not be open yet, to a stream.
+    /// Joins a channel that we opened, which need not be open yet, or accepted, to a stream.
+    /// [`Self::handle`] keeps its events from then on, and refuses requests on it.
     ///
     /// # Errors
     /// What the system says of the stream.
