@@ -18,6 +18,7 @@ use forwarding::{
     until,
 };
 use ssh_io_std::{Bind, ClientError, Gateway, Target, bind_private};
+use ssh_proto::{ClientEvent, Connection, Event, GlobalRequest};
 
 /// A listener of the client that forwards to this.
 fn local(site: &mut Site, target: Target) -> u16 {
@@ -304,6 +305,69 @@ fn i3_a_remote_port_is_chosen_told_and_cancelled() {
     }
     site.client.disconnect().unwrap();
     site.server.join().unwrap();
+}
+
+/// The reply to each of these requests of a client: whether it was granted.
+fn replies(site: Site, requests: &[GlobalRequest]) -> Vec<bool> {
+    let mut driver = site.client.into_driver();
+    let connection = driver.connection_mut();
+    for request in requests {
+        connection.global_request(request, true).unwrap();
+    }
+    let mut granted = Vec::new();
+    while granted.len() < requests.len() {
+        let event = driver.next_event().unwrap().unwrap();
+        if let ClientEvent::Shared(Event::GlobalReply { result, .. }) = event {
+            granted.push(result.is_ok());
+        }
+    }
+    drop(driver);
+    site.server.join().unwrap();
+    granted
+}
+
+#[test]
+fn i3_what_is_not_bound_cannot_be_cancelled() {
+    let site = site(permit_all);
+    let port = closed_port().into();
+    let directory = Directory::new("cancel");
+    let path = directory
+        .path("socket")
+        .into_os_string()
+        .into_encoded_bytes();
+    let cancel = |address: &'static [u8], port| GlobalRequest::CancelTcpipForward {
+        address: address.into(),
+        port,
+    };
+    let cancel_unix = |path: &[u8]| GlobalRequest::CancelStreamlocalForward {
+        path: path.to_vec().into(),
+    };
+    let requests = [
+        (cancel(b"", port), false),
+        (
+            GlobalRequest::TcpipForward {
+                address: "localhost".into(),
+                port,
+            },
+            true,
+        ),
+        (cancel(b"", port), false),
+        (cancel(b"localhost", port ^ 1), false),
+        (cancel(b"localhost", port), true),
+        (cancel(b"localhost", port), false),
+        (cancel_unix(&path), false),
+        (
+            GlobalRequest::StreamlocalForward {
+                path: path.clone().into(),
+            },
+            true,
+        ),
+        (cancel_unix(b"/other"), false),
+        (cancel_unix(&path), true),
+        (cancel_unix(&path), false),
+    ];
+    let (requests, expected): (Vec<_>, Vec<_>) = requests.into_iter().unzip();
+    assert_eq!(replies(site, &requests), expected);
 }
 
 #[test]

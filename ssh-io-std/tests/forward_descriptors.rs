@@ -31,6 +31,8 @@ fn a_listener_rests_while_there_are_no_descriptors() {
     let _serving = serving(site);
     let connect = || TcpStream::connect(("127.0.0.1", port)).unwrap();
     exercise(connect(), 1000);
+    // The descriptors of that one are on their way out.
+    thread::sleep(Duration::from_millis(200));
 
     let before = used();
     let limit = getrlimit(Resource::Nofile);
