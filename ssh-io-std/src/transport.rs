@@ -245,7 +245,7 @@ macro_rules! socket_transport {
             }
 
             fn wait(&mut self, interest: Interest, timeout: Option<Duration>) -> io::Result<()> {
-                poll_all([(self.as_fd(), interest)], timeout)
+                poll_entries(entry(self.as_fd(), interest).as_mut_slice(), timeout)
             }
 
             #[cfg(unix)]
@@ -277,23 +277,28 @@ pub fn poll_all<'fd>(
     entries: impl IntoIterator<Item = (BorrowedFd<'fd>, Interest)>,
     timeout: Option<Duration>,
 ) -> io::Result<()> {
-    let mut entries: Vec<PollFd<'fd>> = entries
-        .into_iter()
-        // A socket that hung up is always ready, which is of no use where nobody looks at it.
-        .filter(|(_, interest)| !interest.is_empty())
-        .map(|(fd, interest)| {
-            let mut flags = PollFlags::empty();
-            flags.set(PollFlags::IN, interest.read);
-            flags.set(PollFlags::OUT, interest.write);
-            PollFd::from_borrowed_fd(fd, flags)
-        })
+    let entries = entries.into_iter();
+    let mut entries: Vec<_> = entries
+        .filter_map(|(fd, interest)| entry(fd, interest))
         .collect();
+    poll_entries(&mut entries, timeout)
+}
+
+/// A socket that hung up is always ready, which is of no use where nobody looks at it.
+fn entry(fd: BorrowedFd<'_>, interest: Interest) -> Option<PollFd<'_>> {
+    let mut flags = PollFlags::empty();
+    flags.set(PollFlags::IN, interest.read);
+    flags.set(PollFlags::OUT, interest.write);
+    (!interest.is_empty()).then(|| PollFd::from_borrowed_fd(fd, flags))
+}
+
+fn poll_entries(entries: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<()> {
     let timeout = timeout.map(|timeout| Timespec {
         // A day is as good as for ever, and fits everywhere.
         tv_sec: timeout.as_secs().min(86_400) as _,
         tv_nsec: timeout.subsec_nanos() as _,
     });
-    match poll(&mut entries, timeout.as_ref()) {
+    match poll(entries, timeout.as_ref()) {
         Ok(_) | Err(Errno::INTR) => Ok(()),
         Err(error) => Err(error.into()),
     }

@@ -146,30 +146,32 @@ pub(crate) enum Swapped {
     Refused,
 }
 
+type FromWire = fn([u8; 2]) -> u16;
+type ToWire = fn(u16) -> [u8; 2];
+
 impl CookieSwap {
     /// Takes the next piece.
     pub(crate) fn feed(&mut self, piece: &[u8]) -> Swapped {
         self.seen.extend_from_slice(piece);
-        let Some(head) = self.seen.first_chunk::<12>() else {
+        let Some((head, rest)) = self.seen.split_first_chunk::<12>() else {
             return Swapped::More;
         };
-        let from_wire = match head[0] {
-            b'B' => u16::from_be_bytes,
-            b'l' => u16::from_le_bytes,
+        let [order, .., n0, n1, d0, d1, _, _] = *head;
+        let (from_wire, to_wire): (FromWire, ToWire) = match order {
+            b'B' => (u16::from_be_bytes, u16::to_be_bytes),
+            b'l' => (u16::from_le_bytes, u16::to_le_bytes),
             _ => return Swapped::Refused,
         };
-        let name_len = usize::from(from_wire([head[6], head[7]]));
-        let data_len = usize::from(from_wire([head[8], head[9]]));
+        let name_len = usize::from(from_wire([n0, n1]));
+        let data_len = usize::from(from_wire([d0, d1]));
         if name_len > MAX_AUTH || data_len > MAX_AUTH {
             return Swapped::Refused;
         }
-        let data_at = 12 + name_len.next_multiple_of(4);
-        let end = data_at + data_len.next_multiple_of(4);
-        if self.seen.len() < end {
+        let fields = padded(rest, name_len)
+            .and_then(|(name, rest)| padded(rest, data_len).map(|(data, rest)| (name, data, rest)));
+        let Some((name, data, rest)) = fields else {
             return Swapped::More;
-        }
-        let name = &self.seen[12..12 + name_len];
-        let data = &self.seen[data_at..data_at + data_len];
+        };
         // Cookies are compared in constant time.
         if name != COOKIE_PROTOCOL.as_bytes() || hex(data) != self.told {
             return Swapped::Refused;
@@ -178,25 +180,24 @@ impl CookieSwap {
             Some(data) => (name, data),
             None => (&[][..], Vec::new()),
         };
-        let to_wire = |len: usize| {
-            let len = u16::try_from(len).unwrap_or_default();
-            match head[0] {
-                b'B' => len.to_be_bytes(),
-                _ => len.to_le_bytes(),
-            }
-        };
-        let mut packet = Vec::with_capacity(self.seen.len() + data.len());
-        packet.extend_from_slice(&head[..6]);
-        packet.extend_from_slice(&to_wire(name.len()));
-        packet.extend_from_slice(&to_wire(data.len()));
-        packet.extend_from_slice(&head[10..]);
+        let len = |field: &[u8]| to_wire(u16::try_from(field.len()).unwrap_or_default());
+        let [_, unused, major0, major1, minor0, minor1, ..] = *head;
+        let mut packet = Vec::with_capacity(self.seen.len().saturating_add(data.len()));
+        packet.extend([order, unused, major0, major1, minor0, minor1]);
+        packet.extend([len(name), len(&data), [0; 2]].as_flattened());
         for field in [name, &data] {
             packet.extend_from_slice(field);
             packet.resize(packet.len().next_multiple_of(4), 0);
         }
-        packet.extend_from_slice(&self.seen[end..]);
+        packet.extend_from_slice(rest);
         Swapped::Done(packet.into())
     }
+}
+
+/// A field of this length in front of its padding, and what is behind it.
+fn padded(bytes: &[u8], len: usize) -> Option<(&[u8], &[u8])> {
+    let (field, rest) = bytes.split_at_checked(len.next_multiple_of(4))?;
+    Some((field.get(..len)?, rest))
 }
 
 fn hex(bytes: &[u8]) -> X11Cookie {

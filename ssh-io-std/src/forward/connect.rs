@@ -254,3 +254,78 @@ pub(super) fn unix_address(path: &Path) -> io::Result<SocketAddrUnix> {
         _ => Ok(SocketAddrUnix::new(path)?),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// What comes of it, looked at again and again at this moment.
+    fn settle(connecting: &mut Connecting, now: Instant) -> Option<io::Result<Socket>> {
+        (0..200).find_map(|_| {
+            thread::sleep(Duration::from_millis(1));
+            connecting.advance(now)
+        })
+    }
+
+    fn error_of(outcome: Option<io::Result<Socket>>) -> io::ErrorKind {
+        outcome.unwrap().unwrap_err().kind()
+    }
+
+    #[test]
+    fn an_address_that_does_not_answer_gives_way_to_the_next() {
+        let full = TcpListener::bind("127.0.0.1:0").unwrap();
+        rustix::net::listen(&full, 0).unwrap();
+        let full = full.local_addr().map(|address| (full, address)).unwrap();
+        let now = Instant::now();
+        let trying = |address| Connecting {
+            stage: timed_out(),
+            deadline: now + CONNECT_TIMEOUT,
+            addresses: VecDeque::from([address]),
+        };
+        // Takes the few places that there are; from then on, nobody answers.
+        let mut taken = Vec::new();
+        let mut silent = loop {
+            let mut connecting = trying(full.1);
+            match settle(&mut connecting, now) {
+                Some(outcome) => taken.push(outcome.unwrap()),
+                None => break connecting,
+            }
+            assert!(taken.len() < 100);
+        };
+        let later = now + ADDRESS_TIMEOUT;
+        assert!(silent.advance(later).is_none(), "it has no other address");
+        assert_eq!(silent.deadline(), now + CONNECT_TIMEOUT);
+        let open = TcpListener::bind("127.0.0.1:0").unwrap();
+        silent.addresses.push_back(open.local_addr().unwrap());
+        assert_eq!(silent.deadline(), later);
+        assert!(silent.advance(now).is_none());
+        let socket = settle(&mut silent, later).unwrap().unwrap();
+        assert!(open.accept().is_ok());
+        drop(socket);
+
+        let mut silent = trying(full.1);
+        assert!(settle(&mut silent, now).is_none());
+        let outcome = silent.advance(now + CONNECT_TIMEOUT);
+        assert_eq!(error_of(outcome), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn names_are_resolved_by_a_bounded_number_of_threads() {
+        let now = Instant::now();
+        // The system reads this as an address, without asking anybody.
+        let start = || Connecting::start(&Target::tcp("127.1", 1), now);
+        RESOLVING.fetch_add(MAX_RESOLVING, Ordering::Relaxed);
+        assert_eq!(start().unwrap_err().kind(), io::ErrorKind::QuotaExceeded);
+        assert_eq!(
+            RESOLVING.fetch_sub(MAX_RESOLVING, Ordering::Relaxed),
+            MAX_RESOLVING
+        );
+        let outcome = settle(&mut start().unwrap(), now);
+        assert_eq!(error_of(outcome), io::ErrorKind::ConnectionRefused);
+        while RESOLVING.load(Ordering::Relaxed) > 0 {
+            thread::yield_now();
+        }
+    }
+}

@@ -268,8 +268,9 @@ impl Forwards {
         self.accept_link(connection, channel, stream, None)
     }
 
-    /// Joins a channel that we opened, which need not be open yet, or accepted, to a stream.
-    /// [`Self::handle`] keeps its events from then on, and refuses requests on it.
+    /// Joins a channel that we opened, which need not be open yet, or accepted, to a stream: at
+    /// once, since its events are to come here. [`Self::handle`] keeps them from then on, and
+    /// refuses requests on it.
     ///
     /// # Errors
     /// What the system says of the stream.
