@@ -14,8 +14,8 @@ use std::thread;
 use std::time::Duration;
 
 use forwarding::{
-    Directory, Told, closed_port, echo, exercise, permit_all, program, serving, site, unix_program,
-    until,
+    Directory, Told, closed_port, displays, echo, exercise, permit_all, program, serving, site,
+    unix_program, until,
 };
 use ssh_io_std::{Display, Target, X11Forward};
 use ssh_proto::{ChannelRequest, X11Cookie};
@@ -146,6 +146,7 @@ fn unhex(digits: &[u8]) -> Vec<u8> {
 #[test]
 fn h17_a_display_is_reached_with_its_own_cookie() {
     let mut site = site(permit_all);
+    let _displays = displays();
     let directory = Directory::new("x11");
     let path = directory.path("display:0");
     let display = UnixListener::bind(&path).unwrap();

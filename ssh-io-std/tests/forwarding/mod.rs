@@ -245,6 +245,16 @@ pub(crate) fn until(mut done: impl FnMut() -> bool) {
     }
 }
 
+/// The displays of this machine, for the one test that has them: others would connect to ours.
+pub(crate) fn displays() -> std::fs::File {
+    use rustix::fs::{FlockOperation, flock};
+
+    let path = std::env::temp_dir().join("ssh-test-displays.lock");
+    let file = std::fs::File::create(path).unwrap();
+    flock(&file, FlockOperation::LockExclusive).unwrap();
+    file
+}
+
 /// A directory for sockets, removed with what is in it.
 pub(crate) struct Directory(PathBuf);
 
