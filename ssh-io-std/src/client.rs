@@ -2,6 +2,7 @@
 
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ssh_proto::crypto::{PublicKey, SigningKey};
 use ssh_proto::error::{ApiMisuse, DisconnectReason};
@@ -109,6 +110,8 @@ pub struct Client<T> {
     turn: Option<AuthTurn>,
     authenticated: bool,
     over: Option<Disconnected>,
+    #[cfg(unix)]
+    pub(crate) forwards: crate::Forwards,
 }
 
 impl<T: std::fmt::Debug> std::fmt::Debug for Client<T> {
@@ -156,6 +159,8 @@ impl<T: Wait> Client<T> {
             turn: None,
             authenticated: false,
             over: None,
+            #[cfg(unix)]
+            forwards: crate::Forwards::new(),
         };
         while client.turn.is_none() {
             client.step()?;
@@ -310,7 +315,8 @@ impl<T: Wait> Client<T> {
 
     /// The driver, to go on without blocking, or with several channels at a time. Questions about
     /// the host key come to the caller from then on. To be called once authenticated: before, the
-    /// turn to authenticate goes with the client, which ends the connection.
+    /// turn to authenticate goes with the client, which ends the connection; what is forwarded
+    /// does unless it is taken out of [`Self::forwards`].
     pub fn into_driver(self) -> Driver<ClientConnection, T> {
         self.driver
     }
@@ -322,10 +328,30 @@ impl<T: Wait> Client<T> {
 
     /// Waits for the next event and acts on it, unless it is one for the session.
     pub(crate) fn step(&mut self) -> Result<Option<Event>, ClientError> {
-        match self.driver.next_event()? {
-            Some(event) => Ok(self.handle(event)),
-            None => Err(self.ended()),
+        loop {
+            if let Some(event) = self.driver.poll_event() {
+                return Ok(self.handle(event));
+            }
+            if self.driver.is_finished() {
+                return Err(self.ended());
+            }
+            self.go_on(None)?;
         }
+    }
+
+    /// Moves what is forwarded, waits, and receives.
+    pub(crate) fn go_on(&mut self, at_most: Option<Duration>) -> Result<(), ClientError> {
+        #[cfg(unix)]
+        self.forwards.advance(self.driver.connection_mut());
+        self.driver.transmit();
+        if !self.driver.connection().wants_poll() {
+            #[cfg(unix)]
+            self.driver.wait_with(&self.forwards, at_most)?;
+            #[cfg(not(unix))]
+            self.driver.wait(at_most)?;
+            self.driver.drive();
+        }
+        Ok(())
     }
 
     /// Sends what may be sent, for as long as it takes.
@@ -341,6 +367,7 @@ impl<T: Wait> Client<T> {
             if !self.driver.interest().write {
                 return Ok(());
             }
+            // What is forwarded rests meanwhile: it could always bring more to send.
             self.driver.wait(None)?;
             self.driver.drive();
         }
@@ -357,7 +384,7 @@ impl<T: Wait> Client<T> {
         self.ended()
     }
 
-    fn ended(&mut self) -> ClientError {
+    pub(crate) fn ended(&mut self) -> ClientError {
         let cause = self.over.clone().unwrap_or(Disconnected::ByApplication);
         match self.driver.take_error() {
             Some(error) if cause == Disconnected::Eof => ClientError::Io(error),
@@ -365,7 +392,7 @@ impl<T: Wait> Client<T> {
         }
     }
 
-    fn handle(&mut self, event: ClientEvent) -> Option<Event> {
+    pub(crate) fn handle(&mut self, event: ClientEvent) -> Option<Event> {
         match event {
             ClientEvent::HostKey(check) => {
                 let connection = self.driver.connection_mut();
@@ -379,6 +406,8 @@ impl<T: Wait> Client<T> {
             ClientEvent::Banner(banner) => self.handler.banner(&banner),
             ClientEvent::Shared(event) => {
                 self.handler.event(&event);
+                #[cfg(unix)]
+                let event = self.forwards.handle(event, self.driver.connection_mut())?;
                 match event {
                     Event::Authenticated(_) => self.authenticated = true,
                     Event::Disconnected(cause) => self.over = Some(cause),

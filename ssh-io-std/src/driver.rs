@@ -361,6 +361,29 @@ impl<C: Connection, T: Wait> Driver<C, T> {
         }
     }
 
+    /// Waits as [`Self::wait`] does, and until one of the descriptors of `forwards` can be served:
+    /// [`Forwards::advance`](crate::Forwards::advance) does it.
+    ///
+    /// # Errors
+    /// As for [`Self::wait`].
+    #[cfg(unix)]
+    pub fn wait_with(
+        &mut self,
+        forwards: &crate::Forwards,
+        at_most: Option<Duration>,
+    ) -> io::Result<()> {
+        let others: Vec<_> = forwards.entries(&self.connection).collect();
+        if others.is_empty() {
+            let timeout = [forwards.timeout(), at_most].into_iter().flatten().min();
+            return self.wait(timeout);
+        }
+        let timeouts = [self.timeout(), forwards.timeout(), at_most];
+        match timeouts.into_iter().flatten().min() {
+            Some(Duration::ZERO) => Ok(()),
+            timeout => self.transport.wait_with(self.interest(), &others, timeout),
+        }
+    }
+
     /// The next event, waiting for it. `None`: the connection is over, and all is done.
     ///
     /// # Errors

@@ -6,30 +6,47 @@
 //! - [`Listener`] accepts TCP connections; a server is a `Driver` over a `ServerConnection`, which
 //!   [`Driver::server`] makes on any transport. `examples/server.rs` can be logged in to,
 //!   `examples/session.rs` is small.
+//! - [`Forwards`] joins channels of either to sockets: local, remote and dynamic forwarding, agents
+//!   and displays. On UNIX only.
 //! - [`Clock`] and [`OsRandom`] are what a connection needs of the system.
 #![forbid(unsafe_code)]
 
+#[cfg(unix)]
+mod agent;
 mod client;
 mod clock;
 mod driver;
 mod error;
+#[cfg(unix)]
+mod forward;
 #[cfg(feature = "keys")]
 mod key_file;
 mod listener;
 mod random;
 mod session;
 mod transport;
+#[cfg(unix)]
+mod x11;
 
+#[cfg(unix)]
+pub use self::agent::{agent_path, connect_agent};
 pub use self::client::{Client, ClientHandler, Credential};
 pub use self::clock::Clock;
 pub use self::driver::Driver;
 pub use self::error::ClientError;
+#[cfg(unix)]
+pub use self::forward::{
+    Bind, Duplex, Forwards, Gateway, ListenId, ListenSocket, Pump, Socket, Target, bind_private,
+    socks,
+};
 #[cfg(feature = "keys")]
 pub use self::key_file::{KeyReadError, read_signing_key};
 pub use self::listener::{Incoming, Listener};
 pub use self::random::OsRandom;
 pub use self::session::{Exit, Output, Session, Stderr};
-pub use self::transport::{Closures, Interest, Stream, Transport, Wait};
+pub use self::transport::{Closures, Interest, Stream, Transport, Wait, poll_all};
+#[cfg(unix)]
+pub use self::x11::{Display, X11Forward};
 
 /// The examples in the documents.
 #[cfg(doctest)]

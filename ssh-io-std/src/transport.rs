@@ -9,8 +9,11 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
+
+/// How long what cannot be waited for is left alone.
+const NAP: Duration = Duration::from_millis(1);
 
 /// Something that carries bytes both ways.
 ///
@@ -66,6 +69,23 @@ pub trait Wait: Transport {
     /// # Errors
     /// What failed; the transport is then taken to be broken.
     fn wait(&mut self, interest: Interest, timeout: Option<Duration>) -> io::Result<()>;
+
+    /// Waits as [`Self::wait`] does, and for any of `others` as well, as
+    /// [`Forwards::entries`](crate::Forwards::entries) gives them. By default these are only
+    /// looked at each millisecond, and not while the transport itself blocks.
+    ///
+    /// # Errors
+    /// As for [`Self::wait`].
+    #[cfg(unix)]
+    fn wait_with(
+        &mut self,
+        interest: Interest,
+        others: &[(BorrowedFd<'_>, Interest)],
+        timeout: Option<Duration>,
+    ) -> io::Result<()> {
+        let nap = (!others.is_empty()).then_some(NAP);
+        self.wait(interest, timeout.into_iter().chain(nap).min())
+    }
 }
 
 /// The directions that are worth waiting for.
@@ -195,7 +215,6 @@ fn note_starved(starved: &mut bool, result: io::Result<usize>) -> io::Result<usi
 
 /// Waits for a transport that blocks by itself: not at all, unless it turned out not to.
 fn pause(starved: bool, interest: Interest, timeout: Option<Duration>) {
-    const NAP: Duration = Duration::from_millis(1);
     if interest.is_empty() {
         thread::sleep(timeout.unwrap_or(NAP));
     } else if starved {
@@ -226,7 +245,18 @@ macro_rules! socket_transport {
             }
 
             fn wait(&mut self, interest: Interest, timeout: Option<Duration>) -> io::Result<()> {
-                wait_for(self, interest, timeout)
+                poll_entries(entry(self.as_fd(), interest).as_mut_slice(), timeout)
+            }
+
+            #[cfg(unix)]
+            fn wait_with(
+                &mut self,
+                interest: Interest,
+                others: &[(BorrowedFd<'_>, Interest)],
+                timeout: Option<Duration>,
+            ) -> io::Result<()> {
+                let own = [(self.as_fd(), interest)];
+                poll_all(own.into_iter().chain(others.iter().copied()), timeout)
             }
         }
     };
@@ -237,22 +267,37 @@ socket_transport!(TcpStream, set_nodelay);
 #[cfg(unix)]
 socket_transport!(UnixStream);
 
-/// Waits as [`Wait::wait`] says, on anything that `poll` takes.
-fn wait_for(socket: impl AsFd, interest: Interest, timeout: Option<Duration>) -> io::Result<()> {
+/// Waits until one of these can be served, or the time has passed, on anything that `poll` takes:
+/// for loops that wait for more than a [`Driver`](crate::Driver) and its
+/// [`Forwards`](crate::Forwards). Those without interest are left out. It may return early.
+///
+/// # Errors
+/// What the system says.
+pub fn poll_all<'fd>(
+    entries: impl IntoIterator<Item = (BorrowedFd<'fd>, Interest)>,
+    timeout: Option<Duration>,
+) -> io::Result<()> {
+    let entries = entries.into_iter();
+    let mut entries: Vec<_> = entries
+        .filter_map(|(fd, interest)| entry(fd, interest))
+        .collect();
+    poll_entries(&mut entries, timeout)
+}
+
+/// A socket that hung up is always ready, which is of no use where nobody looks at it.
+fn entry(fd: BorrowedFd<'_>, interest: Interest) -> Option<PollFd<'_>> {
     let mut flags = PollFlags::empty();
     flags.set(PollFlags::IN, interest.read);
     flags.set(PollFlags::OUT, interest.write);
+    (!interest.is_empty()).then(|| PollFd::from_borrowed_fd(fd, flags))
+}
+
+fn poll_entries(entries: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<()> {
     let timeout = timeout.map(|timeout| Timespec {
         // A day is as good as for ever, and fits everywhere.
         tv_sec: timeout.as_secs().min(86_400) as _,
         tv_nsec: timeout.subsec_nanos() as _,
     });
-    let mut entry = [PollFd::new(&socket, flags)];
-    // A socket that hung up is always ready, which is of no use where nobody looks at it.
-    let entries = match interest.is_empty() {
-        true => &mut entry[..0],
-        false => &mut entry[..],
-    };
     match poll(entries, timeout.as_ref()) {
         Ok(_) | Err(Errno::INTR) => Ok(()),
         Err(error) => Err(error.into()),
