@@ -66,7 +66,9 @@ mod time;
 mod transport;
 pub mod wire;
 
-pub use self::auth::{AuthMethod, AuthOutcome, Authenticated, Banner, MethodSet, Password};
+pub use self::auth::{
+    AuthMethod, AuthOutcome, Authenticated, Banner, MethodSet, Password, Prompt, Prompts,
+};
 pub use self::client::{ClientConfig, ClientConfigBuilder, ClientConnection, ClientEvent};
 pub use self::config::ConfigError;
 pub use self::connection::Connection;

@@ -3,6 +3,7 @@
 mod client;
 mod methods;
 mod password;
+mod prompts;
 mod server;
 mod signed;
 #[cfg(test)]
@@ -17,6 +18,7 @@ pub use self::client::AuthOutcome;
 pub(crate) use self::client::{Client, ClientAsk, Turn};
 pub use self::methods::MethodSet;
 pub use self::password::Password;
+pub use self::prompts::{Prompt, Prompts};
 pub use self::server::AuthMethod;
 pub(crate) use self::server::{Server, ServerAsk};
 pub use self::text::Banner;
