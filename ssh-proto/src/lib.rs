@@ -67,7 +67,8 @@ mod transport;
 pub mod wire;
 
 pub use self::auth::{
-    AuthMethod, AuthOutcome, Authenticated, Banner, MethodSet, Password, Prompt, Prompts,
+    AuthMethod, AuthOutcome, AuthStep, Authenticated, Banner, MethodSet, Password, Permissions,
+    Prompt, Prompts, Restrictions,
 };
 pub use self::client::{ClientConfig, ClientConfigBuilder, ClientConnection, ClientEvent};
 pub use self::config::ConfigError;

@@ -11,8 +11,8 @@ use bytes::Bytes;
 
 use super::signed::signed_data;
 use super::{
-    Authenticated, MethodSet, Password, SSH_CONNECTION, SSH_USERAUTH, find_algorithm, number_of,
-    unexpected,
+    AuthStep, Authenticated, MethodSet, Password, Restrictions, SSH_CONNECTION, SSH_USERAUTH,
+    find_algorithm, number_of, unexpected,
 };
 use crate::crypto::{PublicKey, Signature, SignatureAlgorithm};
 use crate::error::{ApiMisuse, Error, Limit, PeerIncompatible, PeerMisbehaved};
@@ -375,7 +375,8 @@ impl Server {
             .to_owned();
         self.state = State::Done;
         out.push(&UserauthSuccess {});
-        Ok(Authenticated { user, method, key })
+        let steps = alloc::vec![AuthStep { method, key }];
+        Ok(Authenticated::new(user, steps, Restrictions::default()))
     }
 
     /// Accepts a request as one step of several: `USERAUTH_FAILURE` with partial success, and the
