@@ -68,7 +68,7 @@ pub mod wire;
 
 pub use self::auth::{
     AuthMethod, AuthOutcome, AuthStep, Authenticated, Banner, MethodSet, Password, Permissions,
-    Prompt, Prompts, Restrictions,
+    Prompt, Prompts, Restrictions, ServerGssapi,
 };
 pub use self::client::{ClientConfig, ClientConfigBuilder, ClientConnection, ClientEvent};
 pub use self::config::ConfigError;
@@ -77,7 +77,7 @@ pub use self::engine::Transmit;
 pub use self::engine::event::{Disconnected, Event, PeerExtensions, RequestRefused};
 pub use self::engine::token::{
     AuthRequest, AuthTurn, HostKeyCheck, IncomingChannel, IncomingGlobalRequest, IncomingRequest,
-    KeyQuery, SignRequest,
+    KeyQuery, SignRequest, UnverifiedAttempt,
 };
 pub use self::error::Error;
 pub use self::limits::Limits;
