@@ -66,7 +66,10 @@ mod time;
 mod transport;
 pub mod wire;
 
-pub use self::auth::{AuthMethod, AuthOutcome, Authenticated, Banner, MethodSet, Password};
+pub use self::auth::{
+    AuthMethod, AuthOutcome, AuthStep, Authenticated, Banner, MethodSet, Password, Permissions,
+    Prompt, Prompts, Restrictions, ServerGssapi,
+};
 pub use self::client::{ClientConfig, ClientConfigBuilder, ClientConnection, ClientEvent};
 pub use self::config::ConfigError;
 pub use self::connection::Connection;
@@ -74,7 +77,7 @@ pub use self::engine::Transmit;
 pub use self::engine::event::{Disconnected, Event, PeerExtensions, RequestRefused};
 pub use self::engine::token::{
     AuthRequest, AuthTurn, HostKeyCheck, IncomingChannel, IncomingGlobalRequest, IncomingRequest,
-    KeyQuery, SignRequest,
+    KeyQuery, SignRequest, UnverifiedAttempt,
 };
 pub use self::error::Error;
 pub use self::limits::Limits;

@@ -11,8 +11,8 @@ use bytes::Bytes;
 
 use super::signed::signed_data;
 use super::{
-    Authenticated, Banner, Password, SSH_CONNECTION, SSH_USERAUTH, find_algorithm, number_of,
-    unexpected,
+    AuthStep, Authenticated, Banner, Password, Restrictions, SSH_CONNECTION, SSH_USERAUTH,
+    find_algorithm, number_of, unexpected,
 };
 use crate::crypto::{PublicKey, Signature, SignatureAlgorithm, SigningKey};
 use crate::error::{ApiMisuse, CryptoError, Error, Limit, PeerMisbehaved};
@@ -208,11 +208,12 @@ impl Client {
             _ => return Err(PeerMisbehaved::UnsolicitedAuthReply.into()),
         };
         self.state = State::Done;
-        Ok(ClientAsk::Authenticated(Authenticated {
-            user: self.user.clone(),
-            method,
-            key,
-        }))
+        let steps = alloc::vec![AuthStep { method, key }];
+        Ok(ClientAsk::Authenticated(Authenticated::new(
+            self.user.clone(),
+            steps,
+            Restrictions::default(),
+        )))
     }
 
     fn banner(&mut self, payload: &[u8]) -> Result<ClientAsk, Error> {

@@ -21,6 +21,7 @@ pub enum Pause {
     AuthTurn,
     UserSign,
     KeyQuery,
+    Unverified,
     AuthRequest,
 }
 
