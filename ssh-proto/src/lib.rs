@@ -67,7 +67,8 @@ mod transport;
 pub mod wire;
 
 pub use self::auth::{
-    AuthMethod, AuthOutcome, Authenticated, Banner, MethodSet, Password, Prompt, Prompts,
+    AuthMethod, AuthOutcome, Authenticated, Banner, GssapiError, GssapiStep, MethodSet, Password,
+    Prompt, Prompts,
 };
 pub use self::client::{ClientConfig, ClientConfigBuilder, ClientConnection, ClientEvent};
 pub use self::config::ConfigError;
@@ -75,8 +76,8 @@ pub use self::connection::Connection;
 pub use self::engine::Transmit;
 pub use self::engine::event::{Disconnected, Event, PeerExtensions, RequestRefused};
 pub use self::engine::token::{
-    AuthRequest, AuthTurn, HostKeyCheck, IncomingChannel, IncomingGlobalRequest, IncomingRequest,
-    KeyQuery, SignRequest,
+    AuthRequest, AuthTurn, GssapiTurn, HostKeyCheck, IncomingChannel, IncomingGlobalRequest,
+    IncomingRequest, KeyQuery, PromptsRequest, SignRequest,
 };
 pub use self::error::Error;
 pub use self::limits::Limits;
