@@ -106,6 +106,9 @@ fn tokens_are_send_and_static() {
     check::<GssapiTurn>();
 }
 
+/// Prompts, and the answers to them.
+type Round<'a> = (&'a [(&'a [u8], bool)], &'a [&'a str]);
+
 #[test]
 fn keyboard_interactive_in_several_rounds() {
     for_each_chunking(|mode| {
@@ -121,7 +124,7 @@ fn keyboard_interactive_in_several_rounds() {
             }
             other => panic!("{other:?}"),
         }
-        let rounds: [(&[(&[u8], bool)], &[&str]); 3] = [
+        let rounds: [Round<'_>; 3] = [
             (&[(b"Password: ", false)], &["crab"]),
             (&[], &[]),
             (&[(b"Name: ", true), (b"PIN: ", false)], &["ferris", ""]),
