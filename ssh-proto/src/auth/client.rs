@@ -145,7 +145,7 @@ enum Attempt {
     Query(Query),
     PublicKey(PublicKey),
     KeyboardInteractive(Dialog),
-    Hostbased,
+    Hostbased(PublicKey),
     Gssapi(Gssapi),
 }
 
@@ -160,7 +160,7 @@ impl Attempt {
             Self::Password => ("password", None),
             Self::PublicKey(key) => ("publickey", Some(key)),
             Self::KeyboardInteractive(_) => ("keyboard-interactive", None),
-            Self::Hostbased => ("hostbased", None),
+            Self::Hostbased(key) => ("hostbased", Some(key)),
             Self::Gssapi(context) if context.is_complete() => ("gssapi-with-mic", None),
             Self::Query(_) | Self::Gssapi(_) => return None,
         })

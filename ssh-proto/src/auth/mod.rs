@@ -63,7 +63,7 @@ impl Authenticated {
         self.method
     }
 
-    /// The key whose signature was verified, where the method was `publickey`.
+    /// The key whose signature was verified, where the method was `publickey` or `hostbased`.
     pub fn key(&self) -> Option<&PublicKey> {
         self.key.as_ref()
     }

@@ -165,7 +165,7 @@ impl Client {
                     client_user: client_user.as_bytes(),
                     signature,
                 })));
-                Attempt::Hostbased
+                Attempt::Hostbased(key.clone())
             }
         });
     }

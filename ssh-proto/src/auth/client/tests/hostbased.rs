@@ -28,7 +28,10 @@ fn signature() -> Signature {
 
 fn authenticates(rig: &mut Rig) {
     match rig.send(&success()).unwrap() {
-        ClientAsk::Authenticated(proof) => assert_eq!(proof.method(), "hostbased"),
+        ClientAsk::Authenticated(proof) => {
+            assert_eq!(proof.method(), "hostbased");
+            assert_eq!(proof.key(), Some(key().public_key()));
+        }
         other => panic!("{other:?}"),
     }
 }
