@@ -67,8 +67,8 @@ mod transport;
 pub mod wire;
 
 pub use self::auth::{
-    AuthMethod, AuthOutcome, Authenticated, Banner, GssapiError, GssapiStep, MethodSet, Password,
-    Prompt, Prompts,
+    AuthMethod, AuthOutcome, AuthStep, Authenticated, Banner, GssapiError, GssapiStep, MethodSet,
+    Password, Permissions, Prompt, Prompts, Restrictions, ServerGssapi,
 };
 pub use self::client::{ClientConfig, ClientConfigBuilder, ClientConnection, ClientEvent};
 pub use self::config::ConfigError;
@@ -77,7 +77,7 @@ pub use self::engine::Transmit;
 pub use self::engine::event::{Disconnected, Event, PeerExtensions, RequestRefused};
 pub use self::engine::token::{
     AuthRequest, AuthTurn, GssapiTurn, HostKeyCheck, IncomingChannel, IncomingGlobalRequest,
-    IncomingRequest, KeyQuery, PromptsRequest, SignRequest,
+    IncomingRequest, KeyQuery, PromptsRequest, SignRequest, UnverifiedAttempt,
 };
 pub use self::error::Error;
 pub use self::limits::Limits;

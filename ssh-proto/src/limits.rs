@@ -56,6 +56,9 @@ pub const MAX_PROMPTS: usize = 100;
 /// Messages of the server within one attempt of `keyboard-interactive` or `gssapi-with-mic`: a password is changed in a handful of questions and a mechanism done in a few tokens, but nothing in RFC 4256 or RFC 4462 ends them (JSch #1139).
 pub const MAX_AUTH_ROUNDS: u32 = 100;
 
+/// Bytes in the name of the host that vouches for a user: no name in the DNS is longer (RFC 1035 section 2.3.4).
+pub const MAX_HOST_NAME: usize = 255;
+
 /// Bytes in a password; longer ones fail without a call to the application (CVE-2016-6515).
 pub const MAX_PASSWORD: usize = 1024;
 

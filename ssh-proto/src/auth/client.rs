@@ -20,7 +20,10 @@ pub use self::gssapi::{GssapiError, GssapiStep};
 use self::keyboard_interactive::Dialog;
 use self::publickey::Query;
 use self::signing::Signing;
-use super::{Authenticated, Banner, Prompts, SSH_CONNECTION, SSH_USERAUTH, number_of, unexpected};
+use super::{
+    AuthStep, Authenticated, Banner, Prompts, Restrictions, SSH_CONNECTION, SSH_USERAUTH,
+    number_of, unexpected,
+};
 use crate::crypto::{PublicKey, SignatureAlgorithm};
 use crate::error::{ApiMisuse, Error, Limit, PeerIncompatible, PeerMisbehaved};
 use crate::limits::{Limits, MAX_AUTH_ROUNDS, MAX_PEER_TEXT};
@@ -116,7 +119,9 @@ pub(crate) struct Client {
     abandoned: Option<Abandoned>,
     failures: u32,
     methods: Option<Vec<String>>,
-    /// A step that took a proof has succeeded.
+    /// What has succeeded, while more is needed.
+    steps: Vec<AuthStep>,
+    /// One of them took a proof.
     proven: bool,
 }
 
@@ -209,6 +214,7 @@ impl Client {
             abandoned: None,
             failures: 0,
             methods: None,
+            steps: Vec::new(),
             proven: false,
         }
     }
@@ -252,8 +258,10 @@ impl Client {
         };
         // What proves nothing is no part of success.
         let outcome = match attempt.credit() {
-            Some(_) if failure.partial_success => {
+            Some((method, key)) if failure.partial_success => {
                 self.proven |= !attempt.is_trivial();
+                let key = key.cloned();
+                self.steps.push(AuthStep { method, key });
                 AuthOutcome::PartialSuccess
             }
             _ => AuthOutcome::Failed,
@@ -275,11 +283,13 @@ impl Client {
         }
         let key = key.cloned();
         self.state = State::Done;
-        Ok(ClientAsk::Authenticated(Authenticated {
-            user: self.user.clone(),
-            method,
-            key,
-        }))
+        let mut steps = core::mem::take(&mut self.steps);
+        steps.push(AuthStep { method, key });
+        Ok(ClientAsk::Authenticated(Authenticated::new(
+            self.user.clone(),
+            steps,
+            Restrictions::default(),
+        )))
     }
 
     fn banner(&mut self, payload: &[u8]) -> Result<ClientAsk, Error> {

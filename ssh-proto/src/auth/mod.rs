@@ -4,6 +4,7 @@ mod client;
 mod methods;
 mod password;
 mod prompts;
+mod restrictions;
 mod server;
 mod signed;
 #[cfg(test)]
@@ -13,14 +14,16 @@ mod text;
 mod toy;
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 pub use self::client::{AuthOutcome, GssapiError, GssapiStep};
 pub(crate) use self::client::{Client, ClientAsk, GssapiAsk, Turn};
 pub use self::methods::MethodSet;
 pub use self::password::Password;
 pub use self::prompts::{Prompt, Prompts};
-pub use self::server::AuthMethod;
-pub(crate) use self::server::{Server, ServerAsk};
+pub use self::restrictions::{Permissions, Restrictions};
+pub use self::server::{AuthMethod, ServerGssapi};
+pub(crate) use self::server::{Policy, Server, ServerAsk};
 pub use self::text::Banner;
 use crate::crypto::{PublicKey, SignatureAlgorithm};
 use crate::error::{DecodeError, Error, PeerMisbehaved};
@@ -31,26 +34,51 @@ const SSH_USERAUTH: &[u8] = b"ssh-userauth";
 /// The service that it is for (RFC 4254), the only one there is.
 const SSH_CONNECTION: &[u8] = b"ssh-connection";
 
-/// The proof of authentication: who, by which method, with which key.
+/// A method that was passed on the way to authentication, with what was proven by it.
+#[non_exhaustive]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthStep {
+    /// The method, as its RFC names it.
+    pub method: &'static str,
+    /// The key whose signature was verified, where the method has one.
+    pub key: Option<PublicKey>,
+}
+
+/// The proof of authentication: who, by which methods, with which keys, and with which rights.
 ///
 /// Only this layer makes one. It is the only source of identity, and the connection layer cannot
 /// be built without it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authenticated {
     user: String,
-    method: &'static str,
-    key: Option<PublicKey>,
+    /// Never empty.
+    steps: Vec<AuthStep>,
+    restrictions: Restrictions,
 }
 
 impl Authenticated {
+    fn new(user: String, steps: Vec<AuthStep>, restrictions: Restrictions) -> Self {
+        Self {
+            user,
+            steps,
+            restrictions,
+        }
+    }
+
     /// A proof out of thin air, to build the layer above in its tests.
     #[cfg(test)]
     pub(crate) fn for_tests(user: &str) -> Self {
-        Self {
-            user: user.into(),
+        Self::restricted_for_tests(user, Restrictions::default())
+    }
+
+    /// The same with these restrictions.
+    #[cfg(test)]
+    pub(crate) fn restricted_for_tests(user: &str, restrictions: Restrictions) -> Self {
+        let step = AuthStep {
             method: "none",
             key: None,
-        }
+        };
+        Self::new(user.into(), alloc::vec![step], restrictions)
     }
 
     /// The user who is authenticated.
@@ -60,12 +88,27 @@ impl Authenticated {
 
     /// The method that completed authentication, as RFC 4252 names it.
     pub fn method(&self) -> &'static str {
-        self.method
+        self.steps.last().map_or("none", |step| step.method)
     }
 
     /// The key whose signature was verified, where the method was `publickey` or `hostbased`.
     pub fn key(&self) -> Option<&PublicKey> {
-        self.key.as_ref()
+        self.steps.last().and_then(|step| step.key.as_ref())
+    }
+
+    /// Everything that was passed, in order; the last completed it.
+    pub fn steps(&self) -> &[AuthStep] {
+        &self.steps
+    }
+
+    /// What the login may do: on a server, what every step allows. A client is told nothing of it.
+    pub fn permissions(&self) -> Permissions {
+        self.restrictions.permissions()
+    }
+
+    /// The command that a server runs whatever the client asks for.
+    pub fn force_command(&self) -> Option<&[u8]> {
+        self.restrictions.force_command()
     }
 }
 

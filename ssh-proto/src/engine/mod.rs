@@ -483,6 +483,7 @@ impl<S: Side> Core<S> {
                 | Pause::Prompts
                 | Pause::Gssapi
                 | Pause::KeyQuery
+                | Pause::Unverified
                 | Pause::AuthRequest => {
                     let settled = self.side.settle(pause, &self.desk, &mut self.outbox);
                     self.auth_progress(settled);

@@ -23,6 +23,7 @@ pub enum Pause {
     Prompts,
     Gssapi,
     KeyQuery,
+    Unverified,
     AuthRequest,
 }
 
