@@ -370,7 +370,7 @@ impl ClientConnection {
 
     /// The context is complete: sends its last token, if it made one, and the MIC over
     /// [`GssapiTurn::mic_message`], which may only be missing where the context has no integrity
-    /// (RFC 4462 section 3.5).
+    /// (RFC 4462 sections 3.5 and 3.6).
     ///
     /// # Errors
     /// `InvalidText` if either has more than 32000 bytes; the question is then raised anew.

@@ -27,7 +27,7 @@ pub enum GssapiStep {
     Token(Bytes),
 }
 
-/// Why the mechanism failed at the server; its refusal follows (RFC 4462 sections 3.7 and 3.8).
+/// Why the mechanism failed at the server; its refusal follows (RFC 4462 sections 3.8 and 3.9).
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GssapiError {
