@@ -1,33 +1,32 @@
 //! The client's face: its config, its events and its connection.
 
+mod side;
+
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use bytes::Bytes;
-
-use crate::auth::{Banner, Client, ClientAsk, Password, Turn};
+use self::side::ClientSide;
+use crate::auth::{Banner, Client, ClientAsk, GssapiError, Password, Turn};
 use crate::config::{Common, ConfigError, common_setters};
 use crate::connection::{Connection, sealed::HasCore};
-use crate::crypto::{CryptoProvider, PublicKey, SecureRandom, Signature, SigningKey};
+use crate::crypto::{CryptoProvider, PublicKey, SecureRandom, SigningKey};
 use crate::engine::event::Event;
-use crate::engine::side::{AuthProgress, AuthResult, Pause, Side};
-use crate::engine::token::{AuthTurn, Desk, HostKeyCheck, SignRequest, Ticket};
+use crate::engine::side::Pause;
+use crate::engine::token::{AuthTurn, GssapiTurn, HostKeyCheck, PromptsRequest, Ticket};
 use crate::engine::{Core, Settings};
 use crate::error::{ApiMisuse, Error};
 use crate::limits::Limits;
 use crate::mux::{ChannelError, PeerOpens};
-use crate::role::Role;
 use crate::time::Instant;
 use crate::transport::TransportConfig;
-use crate::transport::kex::SessionId;
-use crate::wire::extension::ExtInfo;
 use crate::wire::outbox::Outbox;
 
 /// What a client offers and bounds; shared by any number of connections.
 pub struct ClientConfig {
     settings: Arc<Settings>,
+    refuse_trivial_success: bool,
 }
 
 impl ClientConfig {
@@ -43,6 +42,7 @@ impl ClientConfig {
         };
         ClientConfigBuilder {
             common: Common::new(provider, limits, PeerOpens::NONE),
+            refuse_trivial_success: false,
         }
     }
 }
@@ -57,10 +57,22 @@ impl core::fmt::Debug for ClientConfig {
 #[derive(Debug, Clone)]
 pub struct ClientConfigBuilder {
     common: Common,
+    refuse_trivial_success: bool,
 }
 
 impl ClientConfigBuilder {
     common_setters!();
+
+    /// Whether to end the connection where the server lets the user in without any proof: for
+    /// `none`, or `keyboard-interactive` in which no prompt was answered. Default no.
+    ///
+    /// A server that does so may be after the answers to a prompt of its own making, shown once
+    /// the user takes the login for done (CVE-2021-36367, CVE-2021-36368, CVE-2021-36369).
+    /// [`Authenticated::method`](crate::Authenticated::method) names the method in any case.
+    pub fn refuse_trivial_success(mut self, refuse: bool) -> Self {
+        self.refuse_trivial_success = refuse;
+        self
+    }
 
     /// Checks and finishes the config.
     ///
@@ -84,7 +96,10 @@ impl ClientConfigBuilder {
             peer_opens: common.peer_opens,
             limits: common.limits,
         });
-        Ok(Arc::new(ClientConfig { settings }))
+        Ok(Arc::new(ClientConfig {
+            settings,
+            refuse_trivial_success: self.refuse_trivial_success,
+        }))
     }
 }
 
@@ -96,6 +111,12 @@ pub enum ClientEvent {
     HostKey(HostKeyCheck),
     /// The next attempt to authenticate is to be chosen.
     Auth(AuthTurn),
+    /// The server asks in `keyboard-interactive`, perhaps nothing.
+    Prompts(PromptsRequest),
+    /// A mechanism is to take a step in `gssapi-with-mic`.
+    Gssapi(GssapiTurn),
+    /// Why a mechanism failed at the server, which refuses the attempt next.
+    GssapiError(GssapiError),
     /// Text to show before authentication (RFC 4252 section 5.4).
     Banner(Banner),
     /// What both roles share.
@@ -148,6 +169,7 @@ impl ClientConnection {
         }
         let side = ClientSide {
             user: user.into(),
+            refuse_trivial_success: config.refuse_trivial_success,
             auth: None,
         };
         let core = Core::new(Arc::clone(&config.settings), side, random, now)?;
@@ -202,6 +224,10 @@ impl ClientConnection {
 
     /// Tries a key in memory (RFC 4252 section 7), signing at once.
     ///
+    /// Where the server takes `publickey-hostbound-v00@openssh.com`, this and the other methods
+    /// with a user key use it, so that the signature covers the host key too. It is `publickey`
+    /// by name all the same.
+    ///
     /// # Errors
     /// `UnsupportedKey`, `InvalidSignature` if the key cannot sign; the turn is then raised anew.
     pub fn auth_publickey(
@@ -210,10 +236,7 @@ impl ClientConnection {
         key: &dyn SigningKey,
     ) -> Result<(), ApiMisuse> {
         self.take_turn(turn, |auth, outbox| {
-            auth.publickey(key, outbox).map_err(|error| match error {
-                Error::ApiMisuse(misuse) => misuse,
-                _ => ApiMisuse::InvalidSignature,
-            })
+            auth.publickey(key, outbox).map_err(signing_misuse)
         })
     }
 
@@ -236,9 +259,144 @@ impl ClientConnection {
     /// # Errors
     /// `UnsupportedKey`; the turn is then raised anew.
     pub fn query_publickey(&mut self, turn: AuthTurn, key: &PublicKey) -> Result<(), ApiMisuse> {
+        self.take_turn(turn, |auth, outbox| auth.query_publickey(key, outbox))
+    }
+
+    /// Tries `keyboard-interactive` (RFC 4256): [`ClientEvent::Prompts`] follows, as often as the
+    /// server asks. `submethods` is a hint of what the user would like to be asked, a list with
+    /// commas, mostly empty.
+    ///
+    /// # Errors
+    /// `InvalidText` above 32000 bytes or with control characters; the turn is then raised anew.
+    pub fn auth_keyboard_interactive(
+        &mut self,
+        turn: AuthTurn,
+        submethods: &str,
+    ) -> Result<(), ApiMisuse> {
         self.take_turn(turn, |auth, outbox| {
-            let algorithm = auth.algorithm_for(key)?;
-            auth.query_publickey(key, algorithm, outbox)
+            auth.keyboard_interactive(submethods, outbox)
+        })
+    }
+
+    /// Answers every prompt, in their order; an empty slice where there are none.
+    ///
+    /// # Errors
+    /// `InvalidText` if there are more or fewer answers than prompts, one has more than 1024
+    /// bytes, or all together some 32000; the question is then raised anew.
+    pub fn answer_prompts(
+        &mut self,
+        request: PromptsRequest,
+        responses: &[Password],
+    ) -> Result<(), ApiMisuse> {
+        let PromptsRequest { ticket, prompts } = request;
+        let again = ClientAsk::Prompts(prompts);
+        self.answer(ticket, Pause::Prompts, again, |auth, outbox| {
+            auth.answer_prompts(responses, outbox).map(|()| None)
+        })
+    }
+
+    /// Leaves `keyboard-interactive` unanswered: the next [`ClientEvent::Auth`] says `Failed`, and
+    /// the request that answers it makes the server drop this one (RFC 4252 section 5).
+    ///
+    /// # Errors
+    /// What is wrong with the token.
+    pub fn abandon_method(&mut self, request: PromptsRequest) -> Result<(), ApiMisuse> {
+        let PromptsRequest { ticket, prompts } = request;
+        let again = ClientAsk::Prompts(prompts);
+        self.answer(ticket, Pause::Prompts, again, |auth, _| {
+            auth.abandon().map(Some)
+        })
+    }
+
+    /// Tries `hostbased` (RFC 4252 section 9) with a key of the client's host in memory.
+    /// `client_host` is its full name; OpenSSH sends it with a dot at the end. `client_user` is
+    /// the user's name there.
+    ///
+    /// # Errors
+    /// `UnsupportedKey`, `InvalidSignature` if the key cannot sign, `InvalidText` for names above
+    /// [`Limits::user_name`] or with control characters; the turn is then raised anew.
+    pub fn auth_hostbased(
+        &mut self,
+        turn: AuthTurn,
+        key: &dyn SigningKey,
+        client_host: &str,
+        client_user: &str,
+    ) -> Result<(), ApiMisuse> {
+        self.take_turn(turn, |auth, outbox| {
+            auth.hostbased(key, client_host, client_user, outbox)
+                .map_err(signing_misuse)
+        })
+    }
+
+    /// As [`Self::auth_hostbased`], with a key that is held elsewhere, by a program such as
+    /// ssh-keysign: raises [`Event::Sign`] at once.
+    ///
+    /// # Errors
+    /// `UnsupportedKey`, or `InvalidText` for the names; the turn is then raised anew.
+    pub fn auth_hostbased_remote(
+        &mut self,
+        turn: AuthTurn,
+        key: &PublicKey,
+        client_host: &str,
+        client_user: &str,
+    ) -> Result<(), ApiMisuse> {
+        let (ticket, again) = turn.into_parts();
+        self.answer(ticket, Pause::AuthTurn, again, |auth, _| {
+            auth.hostbased_remote(key, client_host, client_user)
+                .map(Some)
+        })
+    }
+
+    /// Tries `gssapi-with-mic` (RFC 4462 section 3) with these mechanisms, in order of preference:
+    /// each an OID in its whole DER encoding, `06`, length, value. [`ClientEvent::Gssapi`] follows
+    /// with the server's choice.
+    ///
+    /// # Errors
+    /// `InvalidText` if there is none, there are more than 100, or one is not an OID; the turn is
+    /// then raised anew.
+    pub fn auth_gssapi(&mut self, turn: AuthTurn, mechanisms: &[&[u8]]) -> Result<(), ApiMisuse> {
+        self.take_turn(turn, |auth, outbox| auth.gssapi(mechanisms, outbox))
+    }
+
+    /// Sends a token of a context that is not complete yet; the server's follows.
+    ///
+    /// # Errors
+    /// `InvalidText` above 32000 bytes; the question is then raised anew.
+    pub fn gssapi_token(&mut self, turn: GssapiTurn, token: &[u8]) -> Result<(), ApiMisuse> {
+        self.answer_gssapi(turn, |auth, outbox| {
+            auth.gssapi_token(token, outbox).map(|()| None)
+        })
+    }
+
+    /// The context is complete: sends its last token, if it made one, and the MIC over
+    /// [`GssapiTurn::mic_message`], which may only be missing where the context has no integrity
+    /// (RFC 4462 sections 3.5 and 3.6).
+    ///
+    /// # Errors
+    /// `InvalidText` if either has more than 32000 bytes; the question is then raised anew.
+    pub fn gssapi_finish(
+        &mut self,
+        turn: GssapiTurn,
+        token: Option<&[u8]>,
+        mic: Option<&[u8]>,
+    ) -> Result<(), ApiMisuse> {
+        self.answer_gssapi(turn, |auth, outbox| {
+            auth.gssapi_finish(token, mic, outbox).map(|()| None)
+        })
+    }
+
+    /// The context failed: sends its error token, if it made one, and leaves the method. The next
+    /// [`ClientEvent::Auth`] says `Failed`.
+    ///
+    /// # Errors
+    /// `InvalidText` above 32000 bytes; the question is then raised anew.
+    pub fn gssapi_fail(
+        &mut self,
+        turn: GssapiTurn,
+        error_token: Option<&[u8]>,
+    ) -> Result<(), ApiMisuse> {
+        self.answer_gssapi(turn, |auth, outbox| {
+            auth.gssapi_fail(error_token, outbox).map(Some)
         })
     }
 
@@ -257,131 +415,57 @@ impl ClientConnection {
         turn: AuthTurn,
         answer: impl FnOnce(&mut Client, &mut Outbox) -> Result<(), ApiMisuse>,
     ) -> Result<(), ApiMisuse> {
-        let AuthTurn {
-            ticket,
-            outcome,
-            methods,
-        } = turn;
+        let (ticket, again) = turn.into_parts();
+        self.answer(ticket, Pause::AuthTurn, again, |auth, outbox| {
+            answer(auth, outbox).map(|()| None)
+        })
+    }
+
+    fn answer_gssapi(
+        &mut self,
+        turn: GssapiTurn,
+        answer: impl FnOnce(&mut Client, &mut Outbox) -> Result<Option<ClientAsk>, ApiMisuse>,
+    ) -> Result<(), ApiMisuse> {
+        let GssapiTurn { ticket, ask } = turn;
+        self.answer(ticket, Pause::Gssapi, ClientAsk::Gssapi(ask), answer)
+    }
+
+    /// Answers a question, which is raised again where the answer will not do.
+    fn answer(
+        &mut self,
+        ticket: Ticket,
+        pause: Pause,
+        again: ClientAsk,
+        answer: impl FnOnce(&mut Client, &mut Outbox) -> Result<Option<ClientAsk>, ApiMisuse>,
+    ) -> Result<(), ApiMisuse> {
         let mut answered = Ok(());
-        self.core
-            .answer_auth(ticket, Pause::AuthTurn, |side, desk, outbox| {
-                let auth = side.auth()?;
-                answered = answer(auth, outbox);
-                match answered {
-                    Ok(()) => Ok(AuthProgress::Continues),
-                    Err(_) => Ok(ClientSide::turn(Turn { outcome, methods }, desk)),
-                }
-            })?;
+        self.core.answer_auth(ticket, pause, |side, desk, outbox| {
+            let ask = answer(side.auth()?, outbox).unwrap_or_else(|misuse| {
+                answered = Err(misuse);
+                Some(again)
+            });
+            Ok(ClientSide::progress(ask, desk))
+        })?;
         answered
     }
 }
 
-/// The client's half of the engine.
-pub struct ClientSide {
-    user: String,
-    /// From the first keys on.
-    auth: Option<Client>,
-}
-
-impl ClientSide {
-    fn auth(&mut self) -> Result<&mut Client, Error> {
-        self.auth
-            .as_mut()
-            .ok_or(Error::Internal("authentication before the first keys"))
-    }
-
-    fn turn(turn: Turn, desk: &Arc<Desk>) -> AuthProgress<ClientEvent> {
-        let (ticket, stub) = Ticket::new(desk);
-        let Turn { outcome, methods } = turn;
-        AuthProgress::Ask(
-            Pause::AuthTurn,
-            stub,
-            ClientEvent::Auth(AuthTurn {
-                ticket,
-                outcome,
-                methods,
-            }),
-        )
-    }
-
-    fn progress(ask: ClientAsk, desk: &Arc<Desk>) -> AuthProgress<ClientEvent> {
-        match ask {
-            ClientAsk::Turn(turn) => Self::turn(turn, desk),
-            ClientAsk::Sign {
-                key,
-                algorithm,
-                message,
-            } => {
-                let (ticket, stub) = Ticket::new(desk);
-                let message = message.into();
-                let event = Event::Sign(SignRequest {
-                    ticket,
-                    key,
-                    algorithm,
-                    message,
-                });
-                AuthProgress::Ask(Pause::UserSign, stub, event.into())
-            }
-            ClientAsk::Banner(banner) => AuthProgress::Tell(ClientEvent::Banner(banner)),
-            ClientAsk::Authenticated(proof) => AuthProgress::Authenticated(proof),
-        }
+impl AuthTurn {
+    /// The ticket, and the question it is for.
+    fn into_parts(self) -> (Ticket, ClientAsk) {
+        let Self {
+            ticket,
+            outcome,
+            methods,
+        } = self;
+        (ticket, ClientAsk::Turn(Turn { outcome, methods }))
     }
 }
 
-impl Side for ClientSide {
-    type Event = ClientEvent;
-
-    const ROLE: Role = Role::Client;
-
-    fn keys_established(
-        &mut self,
-        session_id: &SessionId,
-        _: &PublicKey,
-        settings: &Settings,
-        outbox: &mut Outbox,
-    ) {
-        let session_id = Bytes::copy_from_slice(session_id.as_bytes());
-        let signatures = settings.signatures.clone();
-        let auth = Client::new(session_id, &self.user, &settings.limits, signatures);
-        self.auth.insert(auth).start(outbox);
+/// A key that does not sign is the caller's to put right.
+fn signing_misuse(error: Error) -> ApiMisuse {
+    match error {
+        Error::ApiMisuse(misuse) => misuse,
+        _ => ApiMisuse::InvalidSignature,
     }
-
-    fn host_key(check: HostKeyCheck) -> Result<ClientEvent, Error> {
-        Ok(ClientEvent::HostKey(check))
-    }
-
-    fn peer_extensions(&mut self, info: &ExtInfo<'_>) {
-        if let (Some(auth), Some(names)) = (&mut self.auth, info.value(b"server-sig-algs")) {
-            auth.set_server_sig_algs(names);
-        }
-    }
-
-    fn handle_auth(
-        &mut self,
-        payload: &[u8],
-        desk: &Arc<Desk>,
-        _: &mut Outbox,
-    ) -> AuthResult<ClientEvent> {
-        let ask = self.auth()?.handle(payload)?;
-        Ok(ask.map_or(AuthProgress::Continues, |ask| Self::progress(ask, desk)))
-    }
-
-    fn settle(&mut self, _: Pause, desk: &Arc<Desk>, _: &mut Outbox) -> AuthResult<ClientEvent> {
-        Ok(Self::progress(self.auth()?.decline_signature()?, desk))
-    }
-
-    fn provide_signature(
-        &mut self,
-        signature: &Signature,
-        outbox: &mut Outbox,
-    ) -> Result<(), ApiMisuse> {
-        let auth = self.auth.as_mut().ok_or(ApiMisuse::StaleToken)?;
-        auth.provide_signature(signature, outbox)
-    }
-
-    fn has_withheld_failure(&self) -> bool {
-        false
-    }
-
-    fn release_failure(&mut self, _: &mut Outbox) {}
 }

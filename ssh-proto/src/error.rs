@@ -78,6 +78,8 @@ pub enum PeerMisbehaved {
     UnsolicitedAuthReply,
     /// `USERAUTH_PK_OK` names a key or an algorithm that was not offered.
     MismatchedPkOk,
+    /// The server chose a GSS-API mechanism that was not offered (RFC 4462 section 3.3).
+    MechanismNotOffered,
     /// A frame for a channel that does not exist or is not in a state to receive it.
     BadChannelState,
     /// More data than the window or the maximum packet size allows (RFC 4254 section 5.2).
@@ -102,6 +104,8 @@ pub enum PeerIncompatible {
     UnknownService,
     /// The peer lacks strict key exchange, which the config requires.
     NoStrictKex,
+    /// The server asked for no proof of who the user is, which the config refuses.
+    TrivialSuccess,
 }
 
 /// The failed slot of a negotiation, with both lists (RFC 4253 section 7.1).
@@ -161,6 +165,8 @@ pub enum Limit {
     AuthRequests,
     /// Public key queries without signature.
     KeyQueries,
+    /// Messages within one attempt of a method that has several.
+    AuthRounds,
     /// The user name is too long.
     UserName,
     /// The banners are too long in all.
@@ -301,6 +307,10 @@ impl Error {
                 PeerIncompatible::NoCommonAlgorithm(_) | PeerIncompatible::NoStrictKex,
             ) => R::KEY_EXCHANGE_FAILED,
             Self::PeerIncompatible(PeerIncompatible::UnknownService) => R::SERVICE_NOT_AVAILABLE,
+            // The server broke no rule; it has no method that this client would take.
+            Self::PeerIncompatible(PeerIncompatible::TrivialSuccess) => {
+                R::NO_MORE_AUTH_METHODS_AVAILABLE
+            }
             Self::LimitExceeded(limit) => match limit {
                 Limit::Identification => return None,
                 Limit::PacketLength => R::PROTOCOL_ERROR,
@@ -308,7 +318,7 @@ impl Error {
                     R::NO_MORE_AUTH_METHODS_AVAILABLE
                 }
                 Limit::UserName => R::ILLEGAL_USER_NAME,
-                Limit::Banner => R::PROTOCOL_ERROR,
+                Limit::Banner | Limit::AuthRounds => R::PROTOCOL_ERROR,
                 Limit::BufferedInput
                 | Limit::PreAuthInput
                 | Limit::DeferredOutput
@@ -332,6 +342,9 @@ impl Error {
             }
             Self::PeerIncompatible(PeerIncompatible::UnknownService) => "service not available",
             Self::PeerIncompatible(PeerIncompatible::NoStrictKex) => "strict key exchange required",
+            Self::PeerIncompatible(PeerIncompatible::TrivialSuccess) => {
+                "authentication without proof refused"
+            }
             Self::LimitExceeded(Limit::AuthFailures | Limit::AuthRequests | Limit::KeyQueries) => {
                 "too many authentication failures"
             }
@@ -359,6 +372,9 @@ impl fmt::Display for Error {
             }
             Self::PeerIncompatible(PeerIncompatible::NoStrictKex) => {
                 f.write_str("the peer lacks strict key exchange, which is required here")
+            }
+            Self::PeerIncompatible(PeerIncompatible::TrivialSuccess) => {
+                f.write_str("the server let the user in without any proof, which is refused here")
             }
             Self::PeerIncompatible(PeerIncompatible::UnknownService) => {
                 f.write_str("the peer named a service that is not available")
@@ -419,6 +435,7 @@ impl fmt::Display for PeerMisbehaved {
             Self::AuthIdentityChanged => "user or service changed during authentication",
             Self::UnsolicitedAuthReply => "authentication reply without a request",
             Self::MismatchedPkOk => "PK_OK for a key that was not offered",
+            Self::MechanismNotOffered => "GSS-API mechanism that was not offered",
             Self::BadChannelState => "frame for a channel in the wrong state",
             Self::WindowExceeded => "channel window exceeded",
             Self::WindowOverflow => "channel window overflow",

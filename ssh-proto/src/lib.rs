@@ -67,8 +67,8 @@ mod transport;
 pub mod wire;
 
 pub use self::auth::{
-    AuthMethod, AuthOutcome, AuthStep, Authenticated, Banner, MethodSet, Password, Permissions,
-    Prompt, Prompts, Restrictions, ServerGssapi,
+    AuthMethod, AuthOutcome, AuthStep, Authenticated, Banner, GssapiError, GssapiStep, MethodSet,
+    Password, Permissions, Prompt, Prompts, Restrictions, ServerGssapi,
 };
 pub use self::client::{ClientConfig, ClientConfigBuilder, ClientConnection, ClientEvent};
 pub use self::config::ConfigError;
@@ -76,8 +76,8 @@ pub use self::connection::Connection;
 pub use self::engine::Transmit;
 pub use self::engine::event::{Disconnected, Event, PeerExtensions, RequestRefused};
 pub use self::engine::token::{
-    AuthRequest, AuthTurn, HostKeyCheck, IncomingChannel, IncomingGlobalRequest, IncomingRequest,
-    KeyQuery, SignRequest, UnverifiedAttempt,
+    AuthRequest, AuthTurn, GssapiTurn, HostKeyCheck, IncomingChannel, IncomingGlobalRequest,
+    IncomingRequest, KeyQuery, PromptsRequest, SignRequest, UnverifiedAttempt,
 };
 pub use self::error::Error;
 pub use self::limits::Limits;

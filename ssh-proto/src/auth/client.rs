@@ -1,5 +1,11 @@
 //! The client's side of authentication (RFC 4252): one attempt at a time, as the application chooses, and only replies that answer it.
 
+mod gssapi;
+mod hostbased;
+mod keyboard_interactive;
+mod password;
+mod publickey;
+mod signing;
 #[cfg(test)]
 mod tests;
 
@@ -9,18 +15,23 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::signed::signed_data;
+use self::gssapi::Gssapi;
+pub use self::gssapi::{GssapiError, GssapiStep};
+use self::keyboard_interactive::Dialog;
+use self::publickey::Query;
+use self::signing::Signing;
 use super::{
-    AuthStep, Authenticated, Banner, Password, Restrictions, SSH_CONNECTION, SSH_USERAUTH,
-    find_algorithm, number_of, unexpected,
+    AuthStep, Authenticated, Banner, Prompts, Restrictions, SSH_CONNECTION, SSH_USERAUTH,
+    number_of, unexpected,
 };
-use crate::crypto::{PublicKey, Signature, SignatureAlgorithm, SigningKey};
-use crate::error::{ApiMisuse, CryptoError, Error, Limit, PeerMisbehaved};
-use crate::limits::{Limits, MAX_PASSWORD, MAX_PEER_TEXT};
+use crate::crypto::{PublicKey, SignatureAlgorithm};
+use crate::error::{ApiMisuse, Error, Limit, PeerIncompatible, PeerMisbehaved};
+use crate::limits::{Limits, MAX_AUTH_ROUNDS, MAX_PEER_TEXT};
 use crate::text::Escaped;
 use crate::wire::auth::{
-    AuthMethod as WireMethod, PasswordAuth, PublicKeyAuth, UserauthBanner, UserauthFailure,
-    UserauthPasswdChangereq, UserauthPkOk, UserauthRequest, UserauthSuccess,
+    AuthMethod as WireMethod, UserauthBanner, UserauthFailure, UserauthGssapiError,
+    UserauthGssapiErrtok, UserauthGssapiResponse, UserauthGssapiToken, UserauthInfoRequest,
+    UserauthRequest, UserauthSuccess,
 };
 use crate::wire::decode;
 use crate::wire::number;
@@ -53,16 +64,31 @@ pub(crate) enum ClientAsk {
     /// The next attempt is to be chosen.
     Turn(Turn),
     /// A key that lives elsewhere has to sign `message`; answered by
-    /// [`Client::provide_signature`] or [`Client::decline_signature`].
+    /// [`Client::provide_signature`] or [`Client::abandon`].
     Sign {
         key: PublicKey,
         algorithm: &'static str,
         message: Vec<u8>,
     },
+    /// Prompts to answer by [`Client::answer_prompts`] or [`Client::abandon`].
+    Prompts(Prompts),
+    /// A step of a mechanism, answered by [`Client::gssapi_token`], [`Client::gssapi_finish`] or
+    /// [`Client::gssapi_fail`].
+    Gssapi(GssapiAsk),
+    /// What the server's mechanism says of its failure. Asks for nothing.
+    GssapiError(GssapiError),
     /// Text to show. Asks for nothing.
     Banner(Banner),
     /// The end of it.
     Authenticated(Authenticated),
+}
+
+/// A step of `gssapi-with-mic` for the application's mechanism.
+#[derive(Debug, Clone)]
+pub(crate) struct GssapiAsk {
+    pub(crate) step: GssapiStep,
+    /// What the MIC is to cover.
+    pub(crate) mic_message: Bytes,
 }
 
 /// The client's turn.
@@ -78,14 +104,25 @@ pub(crate) struct Turn {
 pub(crate) struct Client {
     session_id: Bytes,
     user: String,
+    user_name_limit: usize,
     signatures: Vec<&'static dyn SignatureAlgorithm>,
     /// Those of our algorithms that the server says it accepts.
     announced: Vec<&'static str>,
+    /// The host key of the first key exchange.
+    host_key: PublicKey,
+    /// The server takes `publickey-hostbound-v00@openssh.com`.
+    hostbound: bool,
+    refuse_trivial_success: bool,
     max_failures: u32,
     banner_budget: usize,
     state: State,
+    abandoned: Option<Abandoned>,
     failures: u32,
     methods: Option<Vec<String>>,
+    /// What has succeeded, while more is needed.
+    steps: Vec<AuthStep>,
+    /// One of them took a proof.
+    proven: bool,
 }
 
 enum State {
@@ -98,10 +135,11 @@ enum State {
     /// A reply to this is due.
     Sent(Attempt),
     /// The application is to sign.
-    Sign {
-        algorithm: &'static dyn SignatureAlgorithm,
-        key: PublicKey,
-    },
+    Sign(Signing),
+    /// The application is to answer so many prompts.
+    Prompts(Dialog, usize),
+    /// The application's mechanism is to take a step.
+    Gssapi(Gssapi),
     /// Authenticated.
     Done,
 }
@@ -109,33 +147,75 @@ enum State {
 enum Attempt {
     None,
     Password,
-    Query {
-        algorithm: &'static dyn SignatureAlgorithm,
-        key: PublicKey,
-        /// Whether to ask for the signature at once if the key is usable.
-        sign: bool,
-    },
+    Query(Query),
     PublicKey(PublicKey),
+    KeyboardInteractive(Dialog),
+    Hostbased(PublicKey),
+    Gssapi(Gssapi),
+}
+
+impl Attempt {
+    /// The method, as RFC 4252 names it, and the key that it proves.
+    ///
+    /// `None` where the server can have no reason to be content: a query can be answered, not
+    /// granted, and a context that is not complete shows nothing.
+    fn credit(&self) -> Option<(&'static str, Option<&PublicKey>)> {
+        Some(match self {
+            Self::None => ("none", None),
+            Self::Password => ("password", None),
+            Self::PublicKey(key) => ("publickey", Some(key)),
+            Self::KeyboardInteractive(_) => ("keyboard-interactive", None),
+            Self::Hostbased(key) => ("hostbased", Some(key)),
+            Self::Gssapi(context) if context.is_complete() => ("gssapi-with-mic", None),
+            Self::Query(_) | Self::Gssapi(_) => return None,
+        })
+    }
+
+    /// Whether it shows the server nothing that only the user has (CVE-2021-36367, -36368, -36369).
+    fn is_trivial(&self) -> bool {
+        match self {
+            Self::None => true,
+            Self::KeyboardInteractive(dialog) => !dialog.has_answered(),
+            _ => false,
+        }
+    }
+}
+
+/// A method of several messages that the application left while the server awaited the next.
+#[derive(Clone, Copy)]
+enum Abandoned {
+    KeyboardInteractive,
+    Gssapi,
 }
 
 impl Client {
-    /// `user` is within [`Limits::user_name`]; `signatures` are what the provider has.
+    /// `user` is within [`Limits::user_name`]; `signatures` are what the provider has, `host_key`
+    /// what the server showed in the first key exchange.
     pub(crate) fn new(
         session_id: Bytes,
+        host_key: PublicKey,
         user: &str,
         limits: &Limits,
         signatures: Vec<&'static dyn SignatureAlgorithm>,
+        refuse_trivial_success: bool,
     ) -> Self {
         Self {
             session_id,
             user: user.to_owned(),
+            user_name_limit: limits.user_name,
             signatures,
             announced: Vec::new(),
+            host_key,
+            hostbound: false,
+            refuse_trivial_success,
             max_failures: limits.client_auth_failures,
             banner_budget: limits.banner_bytes,
             state: State::Initial,
+            abandoned: None,
             failures: 0,
             methods: None,
+            steps: Vec::new(),
+            proven: false,
         }
     }
 
@@ -145,18 +225,6 @@ impl Client {
         out.push(&ServiceRequest {
             service: SSH_USERAUTH,
         });
-    }
-
-    /// Takes the value of `server-sig-algs` (RFC 8308 section 3.1), the latest one if there are
-    /// several. What it lacks is still tried, as in OpenSSH: it only decides between algorithms
-    /// of one key type.
-    pub(crate) fn set_server_sig_algs(&mut self, names: &[u8]) {
-        self.announced = self
-            .signatures
-            .iter()
-            .map(|algorithm| algorithm.name())
-            .filter(|ours| names.split(|b| *b == b',').any(|n| n == ours.as_bytes()))
-            .collect();
     }
 
     /// Takes a message of number 6, 51 to 53 or 60 to 79.
@@ -169,8 +237,8 @@ impl Client {
                 self.success().map(Some)
             }
             number::USERAUTH_BANNER => self.banner(payload).map(Some),
-            number::USERAUTH_PK_OK => self.method_reply(payload).map(Some),
-            61..=79 => Err(PeerMisbehaved::UnsolicitedAuthReply.into()),
+            60..=79 if self.take_late(payload) => Ok(None),
+            number @ 60..=79 => self.method_reply(number, payload).map(Some),
             number => Err(unexpected(number)),
         }
     }
@@ -188,10 +256,14 @@ impl Client {
         let State::Sent(attempt) = &self.state else {
             return Err(PeerMisbehaved::UnsolicitedAuthReply.into());
         };
-        // A query proves nothing that could be a part of success.
-        let outcome = match attempt {
-            Attempt::Query { .. } => AuthOutcome::Failed,
-            _ if failure.partial_success => AuthOutcome::PartialSuccess,
+        // What proves nothing is no part of success.
+        let outcome = match attempt.credit() {
+            Some((method, key)) if failure.partial_success => {
+                self.proven |= !attempt.is_trivial();
+                let key = key.cloned();
+                self.steps.push(AuthStep { method, key });
+                AuthOutcome::PartialSuccess
+            }
             _ => AuthOutcome::Failed,
         };
         self.count_failure()?;
@@ -200,15 +272,19 @@ impl Client {
     }
 
     fn success(&mut self) -> Result<ClientAsk, Error> {
-        let (method, key) = match &self.state {
-            State::Sent(Attempt::None) => ("none", None),
-            State::Sent(Attempt::Password) => ("password", None),
-            State::Sent(Attempt::PublicKey(key)) => ("publickey", Some(key.clone())),
-            // A query can only be answered, not granted.
-            _ => return Err(PeerMisbehaved::UnsolicitedAuthReply.into()),
+        let State::Sent(attempt) = &self.state else {
+            return Err(PeerMisbehaved::UnsolicitedAuthReply.into());
         };
+        let (method, key) = attempt
+            .credit()
+            .ok_or(PeerMisbehaved::UnsolicitedAuthReply)?;
+        if self.refuse_trivial_success && !self.proven && attempt.is_trivial() {
+            return Err(Error::PeerIncompatible(PeerIncompatible::TrivialSuccess));
+        }
+        let key = key.cloned();
         self.state = State::Done;
-        let steps = alloc::vec![AuthStep { method, key }];
+        let mut steps = core::mem::take(&mut self.steps);
+        steps.push(AuthStep { method, key });
         Ok(ClientAsk::Authenticated(Authenticated::new(
             self.user.clone(),
             steps,
@@ -233,44 +309,46 @@ impl Client {
         )))
     }
 
-    /// Number 60 means what the attempt makes it mean.
-    fn method_reply(&mut self, payload: &[u8]) -> Result<ClientAsk, Error> {
-        match &self.state {
-            State::Sent(Attempt::Query {
-                algorithm,
-                key,
-                sign,
-            }) => {
-                let reply: UserauthPkOk<'_> = decode(payload)?;
-                if reply.algorithm != algorithm.name().as_bytes() || reply.key != key.as_blob() {
-                    return Err(PeerMisbehaved::MismatchedPkOk.into());
-                }
-                let (algorithm, key) = (*algorithm, key.clone());
-                if !*sign {
-                    return Ok(self.turn(AuthOutcome::KeyUsable(key)));
-                }
-                let message = self.message(algorithm, &key);
-                self.state = State::Sign {
-                    algorithm,
-                    key: key.clone(),
-                };
-                Ok(ClientAsk::Sign {
-                    key,
-                    algorithm: algorithm.name(),
-                    message,
-                })
+    /// Numbers from 60 on mean what the attempt makes them mean.
+    fn method_reply(&mut self, number: u8, payload: &[u8]) -> Result<ClientAsk, Error> {
+        match (&self.state, number) {
+            (State::Sent(Attempt::Query(_)), number::USERAUTH_PK_OK) => {
+                self.pk_ok(decode(payload)?)
             }
-            State::Sent(Attempt::Password) => {
-                let demand: UserauthPasswdChangereq<'_> = decode(payload)?;
-                let shown = demand.prompt.get(..MAX_PEER_TEXT).unwrap_or(demand.prompt);
-                // Counted, so that a server cannot ask for ever.
-                self.count_failure()?;
-                Ok(self.turn(AuthOutcome::PasswordChangeRequired {
-                    prompt: Escaped(shown).to_string(),
-                }))
+            (State::Sent(Attempt::Password), number::USERAUTH_PASSWD_CHANGEREQ) => {
+                self.password_change_required(decode(payload)?)
             }
+            (State::Sent(Attempt::KeyboardInteractive(_)), number::USERAUTH_INFO_REQUEST) => {
+                self.info_request(decode(payload)?)
+            }
+            (State::Sent(Attempt::Gssapi(_)), _) => self.gssapi_reply(number, payload),
             _ => Err(PeerMisbehaved::UnsolicitedAuthReply.into()),
         }
+    }
+
+    /// Whether this is a message of the method that the application left, sent before the server
+    /// knew: one is let pass. `USERAUTH_FAILURE` names no method, so it is always taken for the
+    /// reply to the latest request.
+    fn take_late(&mut self, payload: &[u8]) -> bool {
+        // No two messages of the same number decode from the same bytes.
+        let is_late = match (self.abandoned, &self.state) {
+            (Some(Abandoned::KeyboardInteractive), State::Sent(attempt)) => {
+                !matches!(attempt, Attempt::KeyboardInteractive(_))
+                    && decode::<UserauthInfoRequest<'_>>(payload).is_ok()
+            }
+            (Some(Abandoned::Gssapi), State::Sent(attempt)) => {
+                !matches!(attempt, Attempt::Gssapi(_))
+                    && (decode::<UserauthGssapiResponse<'_>>(payload).is_ok()
+                        || decode::<UserauthGssapiToken<'_>>(payload).is_ok()
+                        || decode::<UserauthGssapiError<'_>>(payload).is_ok()
+                        || decode::<UserauthGssapiErrtok<'_>>(payload).is_ok())
+            }
+            _ => false,
+        };
+        if is_late {
+            self.abandoned = None;
+        }
+        is_late
     }
 
     fn count_failure(&mut self) -> Result<(), Error> {
@@ -299,192 +377,17 @@ impl Client {
         Ok(())
     }
 
-    /// Tries a password. `InvalidText` above 1024 bytes.
-    pub(crate) fn password(
-        &mut self,
-        password: &Password,
-        out: &mut Outbox,
-    ) -> Result<(), ApiMisuse> {
-        self.send_password(password, None, out)
-    }
-
-    /// Changes the password, as the server demanded. `InvalidText` above 1024 bytes.
-    pub(crate) fn change_password(
-        &mut self,
-        old: &Password,
-        new: &Password,
-        out: &mut Outbox,
-    ) -> Result<(), ApiMisuse> {
-        self.send_password(old, Some(new), out)
-    }
-
-    fn send_password(
-        &mut self,
-        password: &Password,
-        new_password: Option<&Password>,
-        out: &mut Outbox,
-    ) -> Result<(), ApiMisuse> {
-        /// Upper bound of everything but user and passwords.
-        const FRAMING: usize = 64;
-        self.expect_turn()?;
-        let password = password.as_bytes();
-        let new_password = new_password.map(Password::as_bytes);
-        let new_len = new_password.map_or(0, <[u8]>::len);
-        if password.len() > MAX_PASSWORD || new_len > MAX_PASSWORD {
-            return Err(ApiMisuse::InvalidText);
-        }
-        let request = self.request(WireMethod::Password(PasswordAuth {
-            password,
-            new_password,
-        }));
-        let size_hint = FRAMING + self.user.len() + password.len() + new_len;
-        out.push_secret(&request, size_hint);
-        self.state = State::Sent(Attempt::Password);
-        Ok(())
-    }
-
-    /// The algorithm that this key would sign with: of those for its type, the first that the
-    /// server announced, otherwise the first.
-    pub(crate) fn algorithm_for(&self, key: &PublicKey) -> Result<&'static str, ApiMisuse> {
-        let ours = self.signatures.iter().copied();
-        self.choose(ours.filter(|a| a.key_type() == key.key_type()))
-            .map(SignatureAlgorithm::name)
-            .ok_or(ApiMisuse::UnsupportedKey)
-    }
-
-    fn choose(
-        &self,
-        mut candidates: impl Iterator<Item = &'static dyn SignatureAlgorithm> + Clone,
-    ) -> Option<&'static dyn SignatureAlgorithm> {
-        candidates
-            .clone()
-            .find(|a| self.announced.contains(&a.name()))
-            .or_else(|| candidates.next())
-    }
-
-    /// Asks whether a key is usable; ends in a turn with [`AuthOutcome::KeyUsable`] or `Failed`.
-    /// `UnsupportedKey` if the provider lacks the algorithm or it is not one for this key.
-    pub(crate) fn query_publickey(
-        &mut self,
-        key: &PublicKey,
-        algorithm: &str,
-        out: &mut Outbox,
-    ) -> Result<(), ApiMisuse> {
-        self.query(key, algorithm, false, out)
-    }
-
-    /// Tries a key that signs elsewhere: a query first, and [`ClientAsk::Sign`] only if the
-    /// server would take the key. `UnsupportedKey` if the provider has no algorithm for it.
-    pub(crate) fn publickey_remote(
-        &mut self,
-        key: &PublicKey,
-        out: &mut Outbox,
-    ) -> Result<(), ApiMisuse> {
-        self.query(key, self.algorithm_for(key)?, true, out)
-    }
-
-    fn query(
-        &mut self,
-        key: &PublicKey,
-        algorithm: &str,
-        sign: bool,
-        out: &mut Outbox,
-    ) -> Result<(), ApiMisuse> {
-        self.expect_turn()?;
-        let algorithm = find_algorithm(&self.signatures, algorithm.as_bytes(), key.key_type())
-            .ok_or(ApiMisuse::UnsupportedKey)?;
-        self.send_publickey(algorithm, key, None, out);
-        self.state = State::Sent(Attempt::Query {
-            algorithm,
-            key: key.clone(),
-            sign,
-        });
-        Ok(())
-    }
-
-    /// Tries a key that signs at once. `ApiMisuse(UnsupportedKey)` if it shares no algorithm with
-    /// the provider, `Crypto` if it does not sign.
-    pub(crate) fn publickey(
-        &mut self,
-        key: &dyn SigningKey,
-        out: &mut Outbox,
-    ) -> Result<(), Error> {
-        self.expect_turn()?;
-        let public = key.public_key();
-        let candidates = key.algorithms().iter().filter_map(|name| {
-            find_algorithm(&self.signatures, name.as_bytes(), public.key_type())
-        });
-        let algorithm = self.choose(candidates).ok_or(ApiMisuse::UnsupportedKey)?;
-        let signature = key.sign(algorithm.name(), &self.message(algorithm, public))?;
-        if signature.algorithm() != algorithm.name() {
-            return Err(CryptoError::InvalidSignature.into());
-        }
-        self.send_signature(algorithm, public.clone(), &signature, out);
-        Ok(())
-    }
-
-    /// Answers [`ClientAsk::Sign`]. `InvalidSignature` if the signature does not verify; the
-    /// question then stays.
-    pub(crate) fn provide_signature(
-        &mut self,
-        signature: &Signature,
-        out: &mut Outbox,
-    ) -> Result<(), ApiMisuse> {
-        let State::Sign { algorithm, key } = &self.state else {
-            return Err(ApiMisuse::WrongAnswer);
+    /// Leaves the attempt about which the application is asked: it has failed, and it is the
+    /// application's turn. The server is told nothing; the next request tells it (RFC 4252
+    /// section 5).
+    pub(crate) fn abandon(&mut self) -> Result<ClientAsk, ApiMisuse> {
+        self.abandoned = match self.state {
+            State::Sign(_) => None,
+            State::Prompts(..) => Some(Abandoned::KeyboardInteractive),
+            State::Gssapi(_) => Some(Abandoned::Gssapi),
+            _ => return Err(ApiMisuse::WrongAnswer),
         };
-        let (algorithm, key) = (*algorithm, key.clone());
-        if signature.algorithm() != algorithm.name() {
-            return Err(ApiMisuse::InvalidSignature);
-        }
-        algorithm
-            .verify(&key, &self.message(algorithm, &key), signature)
-            .map_err(|_| ApiMisuse::InvalidSignature)?;
-        self.send_signature(algorithm, key, signature, out);
-        Ok(())
-    }
-
-    /// Answers [`ClientAsk::Sign`] with no signature: the attempt has failed, and it is the
-    /// application's turn. The server is told nothing and awaits nothing.
-    pub(crate) fn decline_signature(&mut self) -> Result<ClientAsk, ApiMisuse> {
-        match self.state {
-            State::Sign { .. } => Ok(self.turn(AuthOutcome::Failed)),
-            _ => Err(ApiMisuse::WrongAnswer),
-        }
-    }
-
-    fn send_signature(
-        &mut self,
-        algorithm: &'static dyn SignatureAlgorithm,
-        key: PublicKey,
-        signature: &Signature,
-        out: &mut Outbox,
-    ) {
-        self.send_publickey(algorithm, &key, Some(signature.as_encoded()), out);
-        self.state = State::Sent(Attempt::PublicKey(key));
-    }
-
-    fn send_publickey(
-        &self,
-        algorithm: &'static dyn SignatureAlgorithm,
-        key: &PublicKey,
-        signature: Option<&[u8]>,
-        out: &mut Outbox,
-    ) {
-        out.push(&self.request(WireMethod::PublicKey(PublicKeyAuth {
-            algorithm: algorithm.name().as_bytes(),
-            key: key.as_blob(),
-            signature,
-        })));
-    }
-
-    fn message(&self, algorithm: &dyn SignatureAlgorithm, key: &PublicKey) -> Vec<u8> {
-        signed_data(
-            &self.session_id,
-            self.user.as_bytes(),
-            algorithm.name(),
-            key,
-        )
+        Ok(self.turn(AuthOutcome::Failed))
     }
 
     fn request<'a>(&'a self, method: WireMethod<'a>) -> UserauthRequest<'a> {
@@ -501,4 +404,18 @@ impl Client {
             _ => Err(ApiMisuse::WrongAnswer),
         }
     }
+}
+
+/// Counts a message of the server within one attempt.
+fn count_round(rounds: &mut u32) -> Result<(), Error> {
+    *rounds = rounds.saturating_add(1);
+    match *rounds > MAX_AUTH_ROUNDS {
+        true => Err(Limit::AuthRounds.into()),
+        false => Ok(()),
+    }
+}
+
+/// Text of the server, cut and with control characters escaped.
+fn shown(text: &[u8]) -> String {
+    Escaped(text.get(..MAX_PEER_TEXT).unwrap_or(text)).to_string()
 }

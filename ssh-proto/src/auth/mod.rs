@@ -16,8 +16,8 @@ mod toy;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-pub use self::client::AuthOutcome;
-pub(crate) use self::client::{Client, ClientAsk, Turn};
+pub use self::client::{AuthOutcome, GssapiError, GssapiStep};
+pub(crate) use self::client::{Client, ClientAsk, GssapiAsk, Turn};
 pub use self::methods::MethodSet;
 pub use self::password::Password;
 pub use self::prompts::{Prompt, Prompts};

@@ -117,7 +117,15 @@ pub(super) const SESSION: &[u8] = b"session";
 
 pub(super) fn client(user: &str) -> Client {
     let session = Bytes::from_static(SESSION);
-    Client::new(session, user, &Limits::default(), algorithms())
+    let host_key = public_key("host", "h");
+    Client::new(
+        session,
+        host_key,
+        user,
+        &Limits::default(),
+        algorithms(),
+        false,
+    )
 }
 
 pub(super) fn server(limits: &Limits) -> Server {

@@ -479,7 +479,12 @@ impl<S: Side> Core<S> {
                     let now = self.now;
                     self.disconnect(now, DisconnectReason::AUTH_CANCELLED_BY_USER, "");
                 }
-                Pause::UserSign | Pause::KeyQuery | Pause::Unverified | Pause::AuthRequest => {
+                Pause::UserSign
+                | Pause::Prompts
+                | Pause::Gssapi
+                | Pause::KeyQuery
+                | Pause::Unverified
+                | Pause::AuthRequest => {
                     let settled = self.side.settle(pause, &self.desk, &mut self.outbox);
                     self.auth_progress(settled);
                 }

@@ -20,6 +20,8 @@ pub enum Pause {
     HostSign,
     AuthTurn,
     UserSign,
+    Prompts,
+    Gssapi,
     KeyQuery,
     Unverified,
     AuthRequest,

@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
-use crate::auth::{AuthMethod, AuthOutcome, Restrictions};
+use crate::auth::{AuthMethod, AuthOutcome, GssapiAsk, GssapiStep, Prompts, Restrictions};
 use crate::crypto::PublicKey;
 use crate::error::ApiMisuse;
 use crate::mux::{ChannelId, ChannelKind, ChannelRequest, GlobalRequest, RequestKey};
@@ -146,6 +146,47 @@ impl AuthTurn {
         self.methods
             .as_ref()
             .is_none_or(|methods| methods.iter().any(|name| name == method))
+    }
+}
+
+/// The server of a client asks in `keyboard-interactive` (RFC 4256 section 3.2).
+///
+/// Answer with `answer_prompts`, also where there are no prompts, or leave the method with
+/// `abandon_method`; dropping the token leaves it too.
+#[must_use = "dropping the token abandons the method"]
+#[derive(Debug)]
+pub struct PromptsRequest {
+    pub(crate) ticket: Ticket,
+    pub(crate) prompts: Prompts,
+}
+
+impl PromptsRequest {
+    /// What the server asks.
+    pub fn prompts(&self) -> &Prompts {
+        &self.prompts
+    }
+}
+
+/// A client's mechanism is to take a step in `gssapi-with-mic` (RFC 4462 section 3.4).
+///
+/// Answer with `gssapi_token`, `gssapi_finish` or `gssapi_fail`; dropping the token leaves the
+/// method.
+#[must_use = "dropping the token abandons the method"]
+#[derive(Debug)]
+pub struct GssapiTurn {
+    pub(crate) ticket: Ticket,
+    pub(crate) ask: GssapiAsk,
+}
+
+impl GssapiTurn {
+    /// What the server says.
+    pub fn step(&self) -> &GssapiStep {
+        &self.ask.step
+    }
+
+    /// What the MIC is to cover, once the context is complete (RFC 4462 section 3.5).
+    pub fn mic_message(&self) -> &[u8] {
+        &self.ask.mic_message
     }
 }
 
