@@ -1,5 +1,7 @@
 //! The server's face: its config, its events and its connection.
 
+mod policy;
+
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -12,6 +14,7 @@ use crate::config::{Common, ConfigError, common_setters};
 use crate::connection::{Connection, sealed::HasCore};
 use crate::crypto::{CryptoProvider, PublicKey, SecureRandom, Signature, SigningKey};
 use crate::engine::event::Event;
+use crate::engine::policy::Incoming;
 use crate::engine::side::{AuthProgress, AuthResult, Pause, Side};
 use crate::engine::token::{AuthRequest, Desk, HostKeyCheck, KeyQuery, Ticket};
 use crate::engine::{Core, Settings};
@@ -45,6 +48,7 @@ impl ServerConfig {
             host_keys: Vec::new(),
             methods: MethodSet::default(),
             banner: None,
+            ask_before_kex: false,
         }
     }
 }
@@ -62,6 +66,7 @@ pub struct ServerConfigBuilder {
     host_keys: Vec<HostKey>,
     methods: MethodSet,
     banner: Option<String>,
+    ask_before_kex: bool,
 }
 
 impl ServerConfigBuilder {
@@ -91,6 +96,13 @@ impl ServerConfigBuilder {
     /// Text to show before authentication (RFC 4252 section 5.4).
     pub fn banner(mut self, text: impl Into<String>) -> Self {
         self.banner = Some(text.into());
+        self
+    }
+
+    /// Whether [`ServerEvent::Incoming`] asks about each client before anything costly is computed
+    /// for it. Default no.
+    pub fn ask_before_kex(mut self, ask: bool) -> Self {
+        self.ask_before_kex = ask;
         self
     }
 
@@ -139,10 +151,12 @@ impl ServerConfigBuilder {
             offer,
             sha256: provider.sha256,
             require_strict_kex: common.require_strict_kex,
+            ask_before_kex: self.ask_before_kex,
             host_keys: self.host_keys,
             extensions: alloc::vec![
                 ("server-sig-algs", sig_algs.as_str().as_bytes().to_vec()),
                 ("ping@openssh.com", b"0".to_vec()),
+                ("agent-forward", b"0".to_vec()),
             ],
         });
         let settings = Arc::new(Settings {
@@ -164,6 +178,8 @@ impl ServerConfigBuilder {
 #[non_exhaustive]
 #[derive(Debug)]
 pub enum ServerEvent {
+    /// Whether a client is to be served at all. Raised only where the config asks for it.
+    Incoming(Incoming),
     /// Whether a public key, which is not proven, would be acceptable.
     KeyQuery(KeyQuery),
     /// Whether a request authenticates its user.
@@ -364,6 +380,10 @@ impl Side for ServerSide {
             self.policy.methods,
             settings.limits.auth_failure_delay.is_some(),
         ));
+    }
+
+    fn incoming(incoming: Incoming) -> Result<ServerEvent, Error> {
+        Ok(ServerEvent::Incoming(incoming))
     }
 
     fn host_key(_: HostKeyCheck) -> Result<ServerEvent, Error> {
