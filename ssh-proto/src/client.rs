@@ -17,7 +17,7 @@ use crate::engine::token::{AuthTurn, Desk, HostKeyCheck, SignRequest, Ticket};
 use crate::engine::{Core, Settings};
 use crate::error::{ApiMisuse, Error};
 use crate::limits::Limits;
-use crate::mux::{ChannelError, PeerOpens};
+use crate::mux::{ChannelError, ChannelId, ChannelRequest, PeerOpens, RequestId};
 use crate::role::Role;
 use crate::time::Instant;
 use crate::transport::TransportConfig;
@@ -150,6 +150,7 @@ impl ClientConnection {
         let side = ClientSide {
             user: user.into(),
             auth: None,
+            knows_agent_req: false,
         };
         let core = Core::new(Arc::clone(&config.settings), side, random, now)?;
         Ok(Self { core })
@@ -253,6 +254,25 @@ impl ClientConnection {
         self.core.ping(data)
     }
 
+    /// Asks for agent forwarding on a session: `agent-req` (RFC 9987) where the server
+    /// announced that it knows it, else `auth-agent-req@openssh.com`. The server then opens channels
+    /// of the kind `AgentConnect` or `AuthAgent`; the config must admit
+    /// [`PeerOpens::AGENT`].
+    ///
+    /// # Errors
+    /// As for [`Connection::request`].
+    pub fn request_agent_forwarding(
+        &mut self,
+        channel: ChannelId,
+        want_reply: bool,
+    ) -> Result<Option<RequestId>, ChannelError> {
+        let request = match self.core.side().knows_agent_req {
+            true => ChannelRequest::Agent,
+            false => ChannelRequest::AuthAgent,
+        };
+        self.core.request(channel, &request, want_reply)
+    }
+
     fn take_turn(
         &mut self,
         turn: AuthTurn,
@@ -282,6 +302,8 @@ pub struct ClientSide {
     user: String,
     /// From the first keys on.
     auth: Option<Client>,
+    /// The server announced `agent-forward`: it takes the names of RFC 9987.
+    knows_agent_req: bool,
 }
 
 impl ClientSide {
@@ -352,6 +374,7 @@ impl Side for ClientSide {
     }
 
     fn peer_extensions(&mut self, info: &ExtInfo<'_>) {
+        self.knows_agent_req |= info.value(b"agent-forward") == Some(b"0");
         if let (Some(auth), Some(names)) = (&mut self.auth, info.value(b"server-sig-algs")) {
             auth.set_server_sig_algs(names);
         }

@@ -4,6 +4,7 @@ use super::Core;
 use super::side::{Pause, Side};
 use super::token::Ticket;
 use crate::error::{ApiMisuse, DisconnectReason, Error};
+use crate::mux::{ChannelError, ChannelId};
 use crate::transport::ident::Identification;
 
 /// A client has sent its part of the first key exchange (RFC 5656 section 4); nothing costly has
@@ -68,6 +69,12 @@ impl<S: Side> Core<S> {
         self.answer(incoming.ticket, Pause::Admission)?;
         self.turn_away(reason, description);
         Ok(())
+    }
+
+    /// Opens a channel to the client's agent, of the type that the client asked for.
+    pub(crate) fn open_agent_channel(&mut self) -> Result<ChannelId, ChannelError> {
+        let (mux, outbox) = self.queueing_mux()?;
+        mux.open_agent(outbox)
     }
 
     /// No keys are in use, so that `DISCONNECT` leaves in the clear.

@@ -3,6 +3,7 @@
 use super::ServerConnection;
 use crate::engine::policy::Incoming;
 use crate::error::{ApiMisuse, DisconnectReason};
+use crate::mux::{ChannelError, ChannelId};
 
 impl ServerConnection {
     /// Goes on with a client's first key exchange.
@@ -26,5 +27,15 @@ impl ServerConnection {
         description: &str,
     ) -> Result<(), ApiMisuse> {
         self.core.refuse(incoming, reason, description)
+    }
+
+    /// Opens a channel to the client's agent: `agent-connect` (RFC 9987) where the client
+    /// asked for forwarding by `agent-req`, `auth-agent@openssh.com` where it used OpenSSH's name.
+    ///
+    /// # Errors
+    /// `Forbidden` if the client has not asked, or its login does not permit it; otherwise as for
+    /// [`Connection::open_channel`](crate::Connection::open_channel).
+    pub fn open_agent_channel(&mut self) -> Result<ChannelId, ChannelError> {
+        self.core.open_agent_channel()
     }
 }
