@@ -68,7 +68,7 @@ pub mod wire;
 
 pub use self::auth::{
     AuthMethod, AuthOutcome, AuthStep, Authenticated, Banner, MethodSet, Password, Permissions,
-    Prompt, Prompts, Restrictions,
+    Prompt, Prompts, Restrictions, ServerGssapi,
 };
 pub use self::client::{ClientConfig, ClientConfigBuilder, ClientConnection, ClientEvent};
 pub use self::config::ConfigError;
@@ -78,7 +78,7 @@ pub use self::engine::event::{Disconnected, Event, PeerExtensions, RequestRefuse
 pub use self::engine::policy::Incoming;
 pub use self::engine::token::{
     AuthRequest, AuthTurn, HostKeyCheck, IncomingChannel, IncomingGlobalRequest, IncomingRequest,
-    KeyQuery, SignRequest,
+    KeyQuery, SignRequest, UnverifiedAttempt,
 };
 pub use self::error::Error;
 pub use self::limits::Limits;

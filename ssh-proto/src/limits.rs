@@ -53,10 +53,16 @@ pub const MAX_PTY_MODES: usize = 255;
 /// Prompts in one `USERAUTH_INFO_REQUEST`, as in OpenSSH (russh CVE-2026-42189 allocated by count).
 pub const MAX_PROMPTS: usize = 100;
 
+/// Messages of the server within one attempt of `keyboard-interactive` or `gssapi-with-mic`: a password is changed in a handful of questions and a mechanism done in a few tokens, but nothing in RFC 4256 or RFC 4462 ends them (JSch #1139).
+pub const MAX_AUTH_ROUNDS: u32 = 100;
+
+/// Bytes in the name of the host that vouches for a user: no name in the DNS is longer (RFC 1035 section 2.3.4).
+pub const MAX_HOST_NAME: usize = 255;
+
 /// Bytes in a password; longer ones fail without a call to the application (CVE-2016-6515).
 pub const MAX_PASSWORD: usize = 1024;
 
-/// Bytes in a banner or password prompt that we send: with its framing it fits the payload that every peer takes (RFC 4253 section 6.1).
+/// Bytes in a banner, in a password prompt, in the answers of one round or in a token of a mechanism that we send: with its framing it fits the payload that every peer takes (RFC 4253 section 6.1).
 pub const MAX_AUTH_TEXT: usize = 32 * 1000;
 
 /// The smallest maximum packet size that a peer may set for a channel, as in Go (2026 cluster of divisions by zero).

@@ -1,5 +1,6 @@
 //! The server's face: its config, its events and its connection.
 
+mod auth;
 mod policy;
 
 use alloc::boxed::Box;
@@ -9,14 +10,14 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use crate::auth::{MethodSet, Server, ServerAsk};
+use crate::auth::{MethodSet, Policy, Restrictions, Server, ServerAsk};
 use crate::config::{Common, ConfigError, common_setters};
 use crate::connection::{Connection, sealed::HasCore};
 use crate::crypto::{CryptoProvider, PublicKey, SecureRandom, Signature, SigningKey};
 use crate::engine::event::Event;
 use crate::engine::policy::Incoming;
 use crate::engine::side::{AuthProgress, AuthResult, Pause, Side};
-use crate::engine::token::{AuthRequest, Desk, HostKeyCheck, KeyQuery, Ticket};
+use crate::engine::token::{AuthRequest, Desk, HostKeyCheck, KeyQuery, Ticket, UnverifiedAttempt};
 use crate::engine::{Core, Settings};
 use crate::error::{ApiMisuse, Error};
 use crate::limits::{Limits, MAX_AUTH_TEXT};
@@ -38,6 +39,7 @@ pub struct ServerConfig {
 struct AuthPolicy {
     methods: MethodSet,
     banner: Option<String>,
+    ask_before_verifying: bool,
 }
 
 impl ServerConfig {
@@ -49,6 +51,7 @@ impl ServerConfig {
             methods: MethodSet::default(),
             banner: None,
             ask_before_kex: false,
+            ask_before_verifying: false,
         }
     }
 }
@@ -67,6 +70,7 @@ pub struct ServerConfigBuilder {
     methods: MethodSet,
     banner: Option<String>,
     ask_before_kex: bool,
+    ask_before_verifying: bool,
 }
 
 impl ServerConfigBuilder {
@@ -103,6 +107,13 @@ impl ServerConfigBuilder {
     /// for it. Default no.
     pub fn ask_before_kex(mut self, ask: bool) -> Self {
         self.ask_before_kex = ask;
+        self
+    }
+
+    /// Whether [`ServerEvent::Unverified`] is raised before the signature of `publickey` or
+    /// `hostbased` is verified. Default no.
+    pub fn ask_before_verifying(mut self, ask: bool) -> Self {
+        self.ask_before_verifying = ask;
         self
     }
 
@@ -155,6 +166,7 @@ impl ServerConfigBuilder {
             host_keys: self.host_keys,
             extensions: alloc::vec![
                 ("server-sig-algs", sig_algs.as_str().as_bytes().to_vec()),
+                ("publickey-hostbound@openssh.com", b"0".to_vec()),
                 ("ping@openssh.com", b"0".to_vec()),
                 ("agent-forward", b"0".to_vec()),
             ],
@@ -169,6 +181,7 @@ impl ServerConfigBuilder {
         let auth = Arc::new(AuthPolicy {
             methods: self.methods,
             banner: self.banner,
+            ask_before_verifying: self.ask_before_verifying,
         });
         Ok(Arc::new(ServerConfig { settings, auth }))
     }
@@ -182,6 +195,8 @@ pub enum ServerEvent {
     Incoming(Incoming),
     /// Whether a public key, which is not proven, would be acceptable.
     KeyQuery(KeyQuery),
+    /// Whether a signature is to be verified at all. Raised only where the config asks for it.
+    Unverified(UnverifiedAttempt),
     /// Whether a request authenticates its user.
     Auth(AuthRequest),
     /// What both roles share.
@@ -235,114 +250,6 @@ impl ServerConnection {
         let core = Core::new(Arc::clone(&config.settings), side, random, now)?;
         Ok(Self { core })
     }
-
-    /// Says whether a signature by the key would be acceptable. Nothing is granted by it.
-    ///
-    /// # Errors
-    /// What is wrong with the token.
-    pub fn answer_key_query(&mut self, query: KeyQuery, usable: bool) -> Result<(), ApiMisuse> {
-        self.core
-            .answer_auth(query.ticket, Pause::KeyQuery, |side, _, outbox| {
-                side.auth()?.answer_query(usable, outbox)?;
-                Ok(AuthProgress::Continues)
-            })
-    }
-
-    /// Authenticates the user of the request. `Authenticated` follows.
-    ///
-    /// # Errors
-    /// What is wrong with the token; `WrongAnswer` where the password was to be changed and is
-    /// not, in which case the request is refused.
-    pub fn accept_auth(&mut self, request: AuthRequest) -> Result<(), ApiMisuse> {
-        self.grant(request, |auth, outbox| {
-            auth.accept(outbox).map(AuthProgress::Authenticated)
-        })
-    }
-
-    /// Accepts the request as one step of several; `remaining` says what may follow.
-    ///
-    /// # Errors
-    /// As for [`Self::accept_auth`].
-    pub fn accept_auth_partially(
-        &mut self,
-        request: AuthRequest,
-        remaining: MethodSet,
-    ) -> Result<(), ApiMisuse> {
-        self.grant(request, |auth, outbox| {
-            auth.accept_partial(remaining, outbox)?;
-            Ok(AuthProgress::Continues)
-        })
-    }
-
-    /// Refuses the request. `methods` that can continue, where they are not those of the config.
-    ///
-    /// # Errors
-    /// What is wrong with the token.
-    pub fn reject_auth(
-        &mut self,
-        request: AuthRequest,
-        methods: Option<MethodSet>,
-    ) -> Result<(), ApiMisuse> {
-        self.core
-            .answer_auth(request.ticket, Pause::AuthRequest, |side, _, outbox| {
-                side.auth()?.reject(methods, outbox)?;
-                Ok(AuthProgress::Continues)
-            })
-    }
-
-    /// Answers a password with the demand to change it (RFC 4252 section 8).
-    ///
-    /// # Errors
-    /// What is wrong with the token; `WrongAnswer` if the request is not one with a password,
-    /// which is then refused.
-    pub fn request_password_change(
-        &mut self,
-        request: AuthRequest,
-        prompt: &str,
-    ) -> Result<(), ApiMisuse> {
-        self.grant(request, |auth, outbox| {
-            auth.request_password_change(prompt, outbox)?;
-            Ok(AuthProgress::Continues)
-        })
-    }
-
-    /// Gives an answer that may not fit the request, which is then refused.
-    fn grant(
-        &mut self,
-        request: AuthRequest,
-        answer: impl FnOnce(&mut Server, &mut Outbox) -> AuthResult<ServerEvent>,
-    ) -> Result<(), ApiMisuse> {
-        let mut answered = Ok(());
-        self.core.answer_auth(
-            request.ticket,
-            Pause::AuthRequest,
-            |side, _, outbox| match answer(side.auth()?, outbox) {
-                Err(Error::ApiMisuse(misuse)) => {
-                    answered = Err(misuse);
-                    side.auth()?.reject(None, outbox)?;
-                    Ok(AuthProgress::Continues)
-                }
-                other => other,
-            },
-        )?;
-        answered
-    }
-
-    /// Sends text to show before authentication (RFC 4252 section 5.4), besides that of the
-    /// config.
-    ///
-    /// # Errors
-    /// `WrongAnswer` outside of authentication.
-    pub fn send_banner(&mut self, text: &str) -> Result<(), ApiMisuse> {
-        if !self.core.is_authenticating() {
-            return Err(ApiMisuse::WrongAnswer);
-        }
-        let (side, outbox) = self.core.side_mut();
-        side.auth
-            .as_mut()
-            .ok_or(ApiMisuse::WrongAnswer)?
-            .banner(text, outbox)
-    }
 }
 
 /// The server's half of the engine.
@@ -369,16 +276,20 @@ impl Side for ServerSide {
     fn keys_established(
         &mut self,
         session_id: &SessionId,
-        _: &PublicKey,
+        host_key: &PublicKey,
         settings: &Settings,
         _: &mut Outbox,
     ) {
         self.auth = Some(Server::new(
             Bytes::copy_from_slice(session_id.as_bytes()),
+            host_key.clone(),
             &settings.limits,
             settings.signatures.clone(),
-            self.policy.methods,
-            settings.limits.auth_failure_delay.is_some(),
+            Policy {
+                methods: self.policy.methods,
+                withhold_failures: settings.limits.auth_failure_delay.is_some(),
+                ask_before_verifying: self.policy.ask_before_verifying,
+            },
         ));
     }
 
@@ -407,32 +318,8 @@ impl Side for ServerSide {
                 self.auth()?.banner(text, outbox)?;
             }
         }
-        Ok(match self.auth()?.handle(payload, outbox)? {
-            None => AuthProgress::Continues,
-            Some(ServerAsk::KeyQuery {
-                user,
-                algorithm,
-                key,
-            }) => {
-                let (ticket, stub) = Ticket::new(desk);
-                let query = KeyQuery {
-                    ticket,
-                    user,
-                    algorithm,
-                    key,
-                };
-                AuthProgress::Ask(Pause::KeyQuery, stub, ServerEvent::KeyQuery(query))
-            }
-            Some(ServerAsk::Request { user, method }) => {
-                let (ticket, stub) = Ticket::new(desk);
-                let request = AuthRequest {
-                    ticket,
-                    user,
-                    method,
-                };
-                AuthProgress::Ask(Pause::AuthRequest, stub, ServerEvent::Auth(request))
-            }
-        })
+        let asked = self.auth()?.handle(payload, outbox)?;
+        Ok(raise(asked, desk))
     }
 
     fn settle(
@@ -443,6 +330,7 @@ impl Side for ServerSide {
     ) -> AuthResult<ServerEvent> {
         match pause {
             Pause::KeyQuery => self.auth()?.answer_query(false, outbox)?,
+            Pause::Unverified => self.auth()?.refuse(outbox)?,
             _ => self.auth()?.reject(None, outbox)?,
         }
         Ok(AuthProgress::Continues)
@@ -461,4 +349,50 @@ impl Side for ServerSide {
             auth.release_failure(outbox);
         }
     }
+}
+
+/// The event for what is asked.
+fn raise(asked: Option<ServerAsk>, desk: &Arc<Desk>) -> AuthProgress<ServerEvent> {
+    let Some(asked) = asked else {
+        return AuthProgress::Continues;
+    };
+    let (ticket, stub) = Ticket::new(desk);
+    let (pause, event) = match asked {
+        ServerAsk::KeyQuery {
+            user,
+            algorithm,
+            key,
+        } => {
+            let query = KeyQuery {
+                ticket,
+                user,
+                algorithm,
+                key,
+            };
+            (Pause::KeyQuery, ServerEvent::KeyQuery(query))
+        }
+        ServerAsk::Unverified {
+            user,
+            algorithm,
+            key,
+        } => {
+            let attempt = UnverifiedAttempt {
+                ticket,
+                user,
+                algorithm,
+                key,
+            };
+            (Pause::Unverified, ServerEvent::Unverified(attempt))
+        }
+        ServerAsk::Request { user, method } => {
+            let request = AuthRequest {
+                ticket,
+                user,
+                method,
+                restrictions: Restrictions::default(),
+            };
+            (Pause::AuthRequest, ServerEvent::Auth(request))
+        }
+    };
+    AuthProgress::Ask(pause, stub, event)
 }

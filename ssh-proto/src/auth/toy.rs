@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Client, Server};
+use super::{Client, MethodSet, Policy, Server};
 use crate::crypto::{PublicKey, Signature, SignatureAlgorithm, SigningKey};
 use crate::error::CryptoError;
 use crate::limits::Limits;
@@ -121,8 +121,25 @@ pub(super) fn client(user: &str) -> Client {
 }
 
 pub(super) fn server(limits: &Limits) -> Server {
+    server_with(limits, policy(MethodSet::default()))
+}
+
+pub(super) fn server_with(limits: &Limits, policy: Policy) -> Server {
     let session = Bytes::from_static(SESSION);
-    Server::new(session, limits, algorithms(), Default::default(), false)
+    Server::new(session, host_key(), limits, algorithms(), policy)
+}
+
+/// No delay, no question before a signature is verified.
+pub(super) fn policy(methods: MethodSet) -> Policy {
+    Policy {
+        methods,
+        withhold_failures: false,
+        ask_before_verifying: false,
+    }
+}
+
+pub(super) fn host_key() -> PublicKey {
+    public_key("toy", "host")
 }
 
 pub(super) fn payload<'a>(message: &impl Message<'a>) -> Bytes {

@@ -487,7 +487,7 @@ impl<S: Side> Core<S> {
                     let now = self.now;
                     self.disconnect(now, DisconnectReason::AUTH_CANCELLED_BY_USER, "");
                 }
-                Pause::UserSign | Pause::KeyQuery | Pause::AuthRequest => {
+                Pause::UserSign | Pause::KeyQuery | Pause::Unverified | Pause::AuthRequest => {
                     let settled = self.side.settle(pause, &self.desk, &mut self.outbox);
                     self.auth_progress(settled);
                 }

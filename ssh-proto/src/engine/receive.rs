@@ -97,10 +97,9 @@ impl<S: Side> Core<S> {
             number::EXT_INFO => self.ext_info(&packet)?,
             number::SERVICE_REQUEST | number::SERVICE_ACCEPT | 50..=79 => {
                 let mut packet = packet;
-                if self.settings.limits.auth_failure_delay.is_some()
-                    && number == number::USERAUTH_REQUEST
-                {
-                    let delay = self.settings.limits.auth_failure_delay;
+                let delay = self.settings.limits.auth_failure_delay;
+                // Whatever may be answered by a failure: requests, and what goes on with them.
+                if delay.is_some() && number >= number::USERAUTH_REQUEST {
                     self.timers.stop(Timer::AuthFailureDelay);
                     self.timers.start(Timer::AuthFailureDelay, self.now, delay);
                 }

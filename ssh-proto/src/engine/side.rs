@@ -23,6 +23,7 @@ pub enum Pause {
     AuthTurn,
     UserSign,
     KeyQuery,
+    Unverified,
     AuthRequest,
 }
 

@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
-use crate::auth::{AuthMethod, AuthOutcome};
+use crate::auth::{AuthMethod, AuthOutcome, Restrictions};
 use crate::crypto::PublicKey;
 use crate::error::ApiMisuse;
 use crate::mux::{ChannelId, ChannelKind, ChannelRequest, GlobalRequest, RequestKey};
@@ -149,17 +149,18 @@ impl AuthTurn {
     }
 }
 
-/// A server is to decide on an authentication request (RFC 4252 section 5).
+/// A server is to decide on an authentication request, or a step of one (RFC 4252 section 5).
 ///
 /// A public key in it is proven: its signature over this session has been verified. Answer with
-/// `accept_auth`, `accept_auth_partially`, `reject_auth` or, for a password,
-/// `request_password_change`; dropping the token rejects.
+/// `accept_auth`, `accept_auth_partially`, `reject_auth` or `reject_unknown_user`, or with what
+/// the method has besides; dropping the token rejects.
 #[must_use = "dropping the token rejects the request"]
 #[derive(Debug)]
 pub struct AuthRequest {
     pub(crate) ticket: Ticket,
     pub(crate) user: String,
     pub(crate) method: AuthMethod,
+    pub(crate) restrictions: Restrictions,
 }
 
 impl AuthRequest {
@@ -171,6 +172,45 @@ impl AuthRequest {
     /// The method, with what was presented.
     pub fn method(&self) -> &AuthMethod {
         &self.method
+    }
+
+    /// Restricts what a login that this request is a step of may do, before it is answered.
+    ///
+    /// Restrictions count if the request is accepted, now or after further rounds of the same
+    /// method, and vanish if it fails. Those of all steps are gathered, and only ever tighten.
+    pub fn restrict(&mut self, restrictions: &Restrictions) {
+        self.restrictions.tighten(restrictions);
+    }
+}
+
+/// A client presents a signature, and the server has yet to verify it (RFC 4252 sections 7 and 9).
+///
+/// Nothing is proven. Raised where the config says so, for an application that slows or refuses a
+/// source before it costs anything. Answer with `verify_attempt` or `refuse_attempt`; dropping the
+/// token refuses.
+#[must_use = "dropping the token refuses the attempt"]
+#[derive(Debug)]
+pub struct UnverifiedAttempt {
+    pub(crate) ticket: Ticket,
+    pub(crate) user: String,
+    pub(crate) algorithm: &'static str,
+    pub(crate) key: PublicKey,
+}
+
+impl UnverifiedAttempt {
+    /// The user name.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// The algorithm of the signature.
+    pub fn algorithm(&self) -> &'static str {
+        self.algorithm
+    }
+
+    /// The key, offered and not proven.
+    pub fn key(&self) -> &PublicKey {
+        &self.key
     }
 }
 

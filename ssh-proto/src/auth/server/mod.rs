@@ -1,32 +1,41 @@
 //! The server's side of authentication (RFC 4252): checks what a request can be checked for, and asks the application about the rest.
 
+mod answers;
+mod gssapi;
+mod hostbased;
+mod keyboard_interactive;
+mod password;
+mod publickey;
 #[cfg(test)]
 mod tests;
 
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::mem;
 
 use bytes::Bytes;
 
-use super::signed::signed_data;
+pub use self::gssapi::ServerGssapi;
+use self::publickey::Claim;
 use super::{
-    AuthStep, Authenticated, MethodSet, Password, Restrictions, SSH_CONNECTION, SSH_USERAUTH,
-    find_algorithm, number_of, unexpected,
+    AuthStep, MethodSet, Password, Restrictions, SSH_CONNECTION, SSH_USERAUTH, number_of,
+    unexpected,
 };
-use crate::crypto::{PublicKey, Signature, SignatureAlgorithm};
+use crate::crypto::{PublicKey, SignatureAlgorithm};
 use crate::error::{ApiMisuse, Error, Limit, PeerIncompatible, PeerMisbehaved};
-use crate::limits::{Limits, MAX_AUTH_TEXT, MAX_PASSWORD};
+use crate::limits::{Limits, MAX_AUTH_TEXT};
 use crate::wire::auth::{
-    AuthMethod as WireMethod, PasswordAuth, PublicKeyAuth, UserauthBanner, UserauthFailure,
-    UserauthPasswdChangereq, UserauthPkOk, UserauthRequest, UserauthSuccess,
+    AuthMethod as WireMethod, PublicKeyAuth, PublicKeyHostboundAuth, UserauthBanner,
+    UserauthFailure, UserauthRequest,
 };
 use crate::wire::decode;
 use crate::wire::number;
 use crate::wire::outbox::Outbox;
 use crate::wire::transport::{ServiceAccept, ServiceRequest};
 
-/// A client's attempt to authenticate, for a server's application to decide on.
+/// A client's attempt to authenticate, or a step of one, for a server's application to decide on.
 #[non_exhaustive]
 #[derive(Debug)]
 pub enum AuthMethod {
@@ -49,6 +58,30 @@ pub enum AuthMethod {
         /// The algorithm of the proof.
         algorithm: &'static str,
     },
+    /// `keyboard-interactive` (RFC 4256) begins; answered by `prompt_auth`. To be accepted only
+    /// after a round, which may be one without prompts.
+    KeyboardInteractive {
+        /// What the client would like to be asked about, with control characters escaped; mostly
+        /// empty.
+        submethods: String,
+    },
+    /// The answers to the prompts of the last `prompt_auth`, as many as there were.
+    KeyboardInteractiveResponses(Vec<Password>),
+    /// `hostbased` (RFC 4252 section 9): the client's host proved in this request that it has the
+    /// key. What is left to decide is whether the key is that of `client_host`, whether the client
+    /// connects from there, and whether `client_user` of that host may log in as the user.
+    HostBased {
+        /// The proven key.
+        key: PublicKey,
+        /// The algorithm of the proof.
+        algorithm: &'static str,
+        /// The host that it says it is; printable, and nothing but a claim.
+        client_host: String,
+        /// The user's name on that host, which vouches for it; printable.
+        client_user: String,
+    },
+    /// `gssapi-with-mic` (RFC 4462 section 3). To be accepted at its last step only.
+    Gssapi(ServerGssapi),
 }
 
 /// What the application has to decide. The connection pauses until it has.
@@ -61,17 +94,36 @@ pub(crate) enum ServerAsk {
         algorithm: &'static str,
         key: PublicKey,
     },
+    /// Whether to verify a signature by this key; answered by [`Server::verify`] or
+    /// [`Server::refuse`].
+    Unverified {
+        user: String,
+        algorithm: &'static str,
+        key: PublicKey,
+    },
     /// Whether this authenticates the user.
     Request { user: String, method: AuthMethod },
+}
+
+/// What was tried, for the summary of a connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct LoginTrace {
+    /// Requests that could have succeeded: neither key queries nor a `none` that came first.
+    pub(crate) attempts: u32,
+    /// Whether the application said that it does not know the user.
+    pub(crate) unknown_user: bool,
 }
 
 /// The server's state.
 pub(crate) struct Server {
     session_id: Bytes,
+    /// Of the first key exchange.
+    host_key: PublicKey,
     accepted: Vec<&'static dyn SignatureAlgorithm>,
     /// The methods that can continue.
     methods: MethodSet,
     withholds_failures: bool,
+    asks_before_verifying: bool,
     max_failures: u32,
     max_requests: u32,
     max_queries: u32,
@@ -84,11 +136,21 @@ pub(crate) struct Server {
     requests: u32,
     failures: u32,
     queries: u32,
+    trace: LoginTrace,
     /// Whether the application asked for a new password.
     change_asked: bool,
-    /// Whether anything succeeded so far, and with which keys.
-    partial_success: bool,
-    used_keys: Vec<PublicKey>,
+    /// What succeeded so far, and what its answers allow.
+    steps: Vec<AuthStep>,
+    restrictions: Restrictions,
+}
+
+/// What differs between servers.
+pub(crate) struct Policy {
+    pub(crate) methods: MethodSet,
+    /// Whether failures wait for [`Server::release_failure`].
+    pub(crate) withhold_failures: bool,
+    /// Whether [`ServerAsk::Unverified`] comes before each signature is verified.
+    pub(crate) ask_before_verifying: bool,
 }
 
 enum State {
@@ -101,8 +163,20 @@ enum State {
         algorithm: &'static str,
         key: PublicKey,
     },
-    /// A request awaits its answer.
-    Request { attempt: Attempt, counted: bool },
+    /// A signature awaits leave to be verified.
+    Unverified(Box<Claim>),
+    /// A request, or a step of one, awaits its answer.
+    Request {
+        attempt: Attempt,
+        counted: bool,
+        /// Those of this attempt's answers so far.
+        restrictions: Restrictions,
+    },
+    /// A message that goes on with a method is due. A new request gives the method up.
+    Exchange {
+        awaited: Awaited,
+        restrictions: Restrictions,
+    },
     /// A `USERAUTH_FAILURE` awaits its time.
     Withheld,
     /// The client is authenticated, or has failed too often.
@@ -115,6 +189,39 @@ enum Attempt {
     Password,
     PasswordChange,
     PublicKey(PublicKey),
+    HostBased(PublicKey),
+    KeyboardInteractive {
+        /// Of prompts, that were answered.
+        rounds: u32,
+    },
+    Gssapi(gssapi::Asked),
+}
+
+impl Attempt {
+    /// What is proven if the application accepts; `None` where it is too early for that.
+    fn step(&self) -> Option<AuthStep> {
+        let (method, key) = match self {
+            Self::None => ("none", None),
+            Self::Password | Self::PasswordChange => ("password", None),
+            Self::PublicKey(key) => ("publickey", Some(key.clone())),
+            Self::HostBased(key) => ("hostbased", Some(key.clone())),
+            Self::KeyboardInteractive { rounds: 0 } => return None,
+            Self::KeyboardInteractive { .. } => ("keyboard-interactive", None),
+            Self::Gssapi(gssapi::Asked::Proof) => ("gssapi-with-mic", None),
+            Self::Gssapi(_) => return None,
+        };
+        Some(AuthStep { method, key })
+    }
+}
+
+/// What a method that takes several messages goes on with.
+enum Awaited {
+    /// `USERAUTH_INFO_RESPONSE` to so many prompts, the last of so many rounds.
+    Responses { prompts: usize, rounds: u32 },
+    /// `USERAUTH_GSSAPI_TOKEN`, after so many that were answered.
+    GssapiToken { rounds: u32 },
+    /// `USERAUTH_GSSAPI_MIC` or `USERAUTH_GSSAPI_EXCHANGE_COMPLETE`.
+    GssapiProof,
 }
 
 /// What a look at a request led to.
@@ -122,22 +229,25 @@ enum Checked {
     /// It fails without a question.
     Fail,
     Query(&'static str, PublicKey),
+    Verify(Claim),
     Ask(Attempt, AuthMethod),
 }
 
 impl Server {
     pub(crate) fn new(
         session_id: Bytes,
+        host_key: PublicKey,
         limits: &Limits,
         accepted: Vec<&'static dyn SignatureAlgorithm>,
-        methods: MethodSet,
-        withhold_failures: bool,
+        policy: Policy,
     ) -> Self {
         Self {
             session_id,
+            host_key,
             accepted,
-            methods,
-            withholds_failures: withhold_failures,
+            methods: policy.methods,
+            withholds_failures: policy.withhold_failures,
+            asks_before_verifying: policy.ask_before_verifying,
             max_failures: limits.auth_failures,
             max_requests: limits.auth_requests,
             max_queries: limits.key_queries,
@@ -147,10 +257,16 @@ impl Server {
             requests: 0,
             failures: 0,
             queries: 0,
+            trace: LoginTrace::default(),
             change_asked: false,
-            partial_success: false,
-            used_keys: Vec::new(),
+            steps: Vec::new(),
+            restrictions: Restrictions::default(),
         }
+    }
+
+    /// What was tried so far.
+    pub(crate) fn trace(&self) -> LoginTrace {
+        self.trace
     }
 
     /// Takes a message of number 5 or 50 to 79. A question pauses the connection until it is
@@ -161,16 +277,50 @@ impl Server {
         out: &mut Outbox,
     ) -> Result<Option<ServerAsk>, Error> {
         let number = number_of(payload)?;
-        match (&self.state, number) {
-            (State::Query { .. } | State::Request { .. } | State::Withheld, _) => Err(
-                Error::Internal("authentication message delivered while paused"),
-            ),
-            (State::Initial | State::Ready, number::SERVICE_REQUEST) => {
+        match (&mut self.state, number) {
+            (
+                State::Query { .. }
+                | State::Unverified(_)
+                | State::Request { .. }
+                | State::Withheld,
+                _,
+            ) => Err(Error::Internal(
+                "authentication message delivered while paused",
+            )),
+            (State::Initial | State::Ready | State::Exchange { .. }, number::SERVICE_REQUEST) => {
                 self.service_request(decode(payload)?, out)?;
                 Ok(None)
             }
-            (State::Ready, number::USERAUTH_REQUEST) => self.request(decode(payload)?, out),
+            (State::Ready | State::Exchange { .. }, number::USERAUTH_REQUEST) => {
+                self.request(decode(payload)?, out)
+            }
+            (State::Exchange { .. }, _) => self.go_on(number, payload, out),
             _ => Err(unexpected(number)),
+        }
+    }
+
+    /// Goes on with a method that takes several messages.
+    fn go_on(
+        &mut self,
+        number: u8,
+        payload: &[u8],
+        out: &mut Outbox,
+    ) -> Result<Option<ServerAsk>, Error> {
+        let State::Exchange {
+            awaited,
+            restrictions,
+        } = mem::replace(&mut self.state, State::Ready)
+        else {
+            return Err(unexpected(number));
+        };
+        match (awaited, number) {
+            (Awaited::Responses { prompts, rounds }, number::USERAUTH_INFO_RESPONSE) => {
+                self.info_response(payload, prompts, rounds, restrictions, out)
+            }
+            (Awaited::Responses { .. }, _) => Err(unexpected(number)),
+            (awaited, _) => self
+                .gssapi_message(number, payload, awaited, restrictions)
+                .map(Some),
         }
     }
 
@@ -182,7 +332,9 @@ impl Server {
         match request.service {
             SSH_USERAUTH => {
                 self.count_request()?;
-                self.state = State::Ready;
+                if matches!(self.state, State::Initial) {
+                    self.state = State::Ready;
+                }
                 out.push(&ServiceAccept {
                     service: SSH_USERAUTH,
                 });
@@ -201,9 +353,13 @@ impl Server {
         self.count_request()?;
         let is_first = self.user.is_none();
         self.check_identity(&request)?;
+        self.give_up_exchange()?;
         let is_query = matches!(
             request.method,
             WireMethod::PublicKey(PublicKeyAuth {
+                signature: None,
+                ..
+            }) | WireMethod::PublicKeyHostbound(PublicKeyHostboundAuth {
                 signature: None,
                 ..
             })
@@ -217,38 +373,98 @@ impl Server {
         // As in OpenSSH, a client that begins by asking for the methods has not failed yet. A
         // query is no attempt: it has a bound of its own.
         let counted = !(is_query || is_first && request.method == WireMethod::None(()));
+        self.trace.attempts = self.trace.attempts.saturating_add(counted.into());
 
-        let user = match core::str::from_utf8(request.user) {
-            Ok(user) if !user.chars().any(char::is_control) => user,
-            _ => {
-                self.fail(counted, out)?;
-                return Ok(None);
-            }
+        let checked = match printable(request.user) {
+            Some(user) => self.check(user, &request.method),
+            None => Checked::Fail,
         };
-        Ok(match self.check(user, &request.method) {
+        match checked {
             Checked::Fail => {
                 self.fail(counted, out)?;
-                None
+                Ok(None)
             }
             Checked::Query(algorithm, key) => {
                 self.state = State::Query {
                     algorithm,
                     key: key.clone(),
                 };
-                Some(ServerAsk::KeyQuery {
-                    user: user.to_owned(),
+                Ok(Some(ServerAsk::KeyQuery {
+                    user: self.user_name()?,
                     algorithm,
                     key,
-                })
+                }))
             }
-            Checked::Ask(attempt, method) => {
-                self.state = State::Request { attempt, counted };
-                Some(ServerAsk::Request {
-                    user: user.to_owned(),
-                    method,
-                })
+            Checked::Verify(claim) if self.asks_before_verifying => {
+                let ask = ServerAsk::Unverified {
+                    user: self.user_name()?,
+                    algorithm: claim.algorithm.name(),
+                    key: claim.key.clone(),
+                };
+                self.state = State::Unverified(Box::new(claim));
+                Ok(Some(ask))
             }
-        })
+            Checked::Verify(claim) => self.judge(claim, out),
+            Checked::Ask(attempt, method) => self.ask(attempt, method, counted).map(Some),
+        }
+    }
+
+    /// Verifies a signature, and asks about what it proves.
+    fn judge(&mut self, claim: Claim, out: &mut Outbox) -> Result<Option<ServerAsk>, Error> {
+        match claim.verify() {
+            Some((attempt, method)) => self.ask(attempt, method, true).map(Some),
+            None => {
+                self.fail(true, out)?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn ask(
+        &mut self,
+        attempt: Attempt,
+        method: AuthMethod,
+        counted: bool,
+    ) -> Result<ServerAsk, Error> {
+        let user = self.user_name()?;
+        self.state = State::Request {
+            attempt,
+            counted,
+            restrictions: Restrictions::default(),
+        };
+        Ok(ServerAsk::Request { user, method })
+    }
+
+    /// As [`Self::ask`], about a further step of an attempt.
+    fn ask_on(
+        &mut self,
+        attempt: Attempt,
+        method: AuthMethod,
+        restrictions: Restrictions,
+    ) -> Result<ServerAsk, Error> {
+        let ask = self.ask(attempt, method, true)?;
+        self.restrict(&restrictions);
+        Ok(ask)
+    }
+
+    /// The user of the request that is asked about, whose name is text.
+    fn user_name(&self) -> Result<String, Error> {
+        self.user
+            .as_deref()
+            .and_then(printable)
+            .map(str::to_owned)
+            .ok_or(Error::Internal("a request without a user is asked about"))
+    }
+
+    /// A method that was not finished is over, and has failed. Nothing says so (RFC 4252 section 5).
+    fn give_up_exchange(&mut self) -> Result<(), Error> {
+        match self.state {
+            State::Exchange { .. } => {
+                self.state = State::Ready;
+                self.count_failure()
+            }
+            _ => Ok(()),
+        }
     }
 
     fn count_request(&mut self) -> Result<(), Error> {
@@ -283,187 +499,47 @@ impl Server {
     /// Everything that can be decided without the application, and without regard to who the user
     /// is: what is left costs the same for users that exist and those that do not.
     fn check(&self, user: &str, method: &WireMethod<'_>) -> Checked {
-        match method {
-            WireMethod::None(()) if !self.partial_success => {
-                Checked::Ask(Attempt::None, AuthMethod::None)
-            }
-            WireMethod::PublicKey(request) if self.methods.contains(MethodSet::PUBLICKEY) => self
-                .check_public_key(user, request)
-                .unwrap_or(Checked::Fail),
-            WireMethod::Password(request) if self.methods.contains(MethodSet::PASSWORD) => {
-                self.check_password(request)
-            }
-            _ => Checked::Fail,
-        }
-    }
-
-    fn check_public_key(&self, user: &str, request: &PublicKeyAuth<'_>) -> Option<Checked> {
-        let key = PublicKey::from_blob(Bytes::copy_from_slice(request.key)).ok()?;
-        let algorithm = find_algorithm(&self.accepted, request.algorithm, key.key_type())?;
-        if self.used_keys.contains(&key) {
-            return None;
-        }
-        let Some(signature) = request.signature else {
-            return Some(Checked::Query(algorithm.name(), key));
+        let needed = match method {
+            WireMethod::None(()) if self.steps.is_empty() => MethodSet::EMPTY,
+            WireMethod::None(()) | WireMethod::Unknown { .. } => return Checked::Fail,
+            WireMethod::PublicKey(_) | WireMethod::PublicKeyHostbound(_) => MethodSet::PUBLICKEY,
+            WireMethod::Password(_) => MethodSet::PASSWORD,
+            WireMethod::KeyboardInteractive(_) => MethodSet::KEYBOARD_INTERACTIVE,
+            WireMethod::Hostbased(_) => MethodSet::HOSTBASED,
+            WireMethod::GssapiWithMic(_) => MethodSet::GSSAPI_WITH_MIC,
         };
-        let signature = Signature::from_encoded(Bytes::copy_from_slice(signature)).ok()?;
-        if signature.algorithm() != algorithm.name() {
-            return None;
+        if !self.methods.contains(needed) {
+            return Checked::Fail;
         }
-        let message = signed_data(&self.session_id, user.as_bytes(), algorithm.name(), &key);
-        algorithm.verify(&key, &message, &signature).ok()?;
-        Some(Checked::Ask(
-            Attempt::PublicKey(key.clone()),
-            AuthMethod::PublicKey {
-                key,
-                algorithm: algorithm.name(),
-            },
-        ))
-    }
-
-    fn check_password(&self, request: &PasswordAuth<'_>) -> Checked {
-        let too_long = |password: &[u8]| password.len() > MAX_PASSWORD;
-        match request.new_password {
-            _ if too_long(request.password) => Checked::Fail,
-            None => Checked::Ask(
-                Attempt::Password,
-                AuthMethod::Password(Password::new(request.password)),
-            ),
-            Some(new) if self.change_asked && !too_long(new) => Checked::Ask(
-                Attempt::PasswordChange,
-                AuthMethod::PasswordChange {
-                    old: Password::new(request.password),
-                    new: Password::new(new),
-                },
-            ),
-            Some(_) => Checked::Fail,
-        }
-    }
-
-    /// Answers a query: `USERAUTH_PK_OK` or `USERAUTH_FAILURE`.
-    pub(crate) fn answer_query(&mut self, usable: bool, out: &mut Outbox) -> Result<(), Error> {
-        let State::Query { algorithm, key } = &self.state else {
-            return Err(ApiMisuse::WrongAnswer.into());
+        let checked = match method {
+            WireMethod::None(()) => Some(Checked::Ask(Attempt::None, AuthMethod::None)),
+            WireMethod::PublicKey(request) => self.check_public_key(user, request, false),
+            WireMethod::PublicKeyHostbound(request) => self.check_hostbound(user, request),
+            WireMethod::Password(request) => Some(self.check_password(request)),
+            WireMethod::KeyboardInteractive(request) => Some(keyboard_interactive::check(request)),
+            WireMethod::Hostbased(request) => self.check_hostbased(user, request),
+            WireMethod::GssapiWithMic(request) => Some(gssapi::check(request)),
+            WireMethod::Unknown { .. } => None,
         };
-        if !usable {
-            return self.fail(false, out);
-        }
-        out.push(&UserauthPkOk {
-            algorithm: algorithm.as_bytes(),
-            key: key.as_blob(),
-        });
-        self.state = State::Ready;
-        Ok(())
-    }
-
-    /// Accepts a request: `USERAUTH_SUCCESS`, and the proof.
-    ///
-    /// A password that was to be changed does not succeed by itself any more (RFC 4252 section 8).
-    pub(crate) fn accept(&mut self, out: &mut Outbox) -> Result<Authenticated, Error> {
-        let attempt = self.acceptable()?;
-        let (method, key) = match attempt {
-            Attempt::None => ("none", None),
-            Attempt::Password | Attempt::PasswordChange => ("password", None),
-            Attempt::PublicKey(key) => ("publickey", Some(key.clone())),
-        };
-        // Only a name that is text gets as far as a request.
-        let user = self
-            .user
-            .as_deref()
-            .and_then(|user| core::str::from_utf8(user).ok())
-            .ok_or(Error::Internal("accepted request has no user"))?
-            .to_owned();
-        self.state = State::Done;
-        out.push(&UserauthSuccess {});
-        let steps = alloc::vec![AuthStep { method, key }];
-        Ok(Authenticated::new(user, steps, Restrictions::default()))
-    }
-
-    /// Accepts a request as one step of several: `USERAUTH_FAILURE` with partial success, and the
-    /// methods that remain.
-    pub(crate) fn accept_partial(
-        &mut self,
-        remaining: MethodSet,
-        out: &mut Outbox,
-    ) -> Result<(), Error> {
-        if let Attempt::PublicKey(key) = self.acceptable()? {
-            let key = key.clone();
-            self.used_keys.push(key);
-        }
-        self.partial_success = true;
-        self.methods = remaining;
-        self.state = State::Ready;
-        out.push(&UserauthFailure {
-            methods: remaining.to_name_list(),
-            partial_success: true,
-        });
-        Ok(())
-    }
-
-    fn acceptable(&self) -> Result<&Attempt, ApiMisuse> {
-        match &self.state {
-            State::Request {
-                attempt: Attempt::Password,
-                ..
-            } if self.change_asked => Err(ApiMisuse::WrongAnswer),
-            State::Request { attempt, .. } => Ok(attempt),
-            _ => Err(ApiMisuse::WrongAnswer),
-        }
-    }
-
-    /// Rejects a request: `USERAUTH_FAILURE`. `methods` replaces the set that can continue.
-    ///
-    /// `LimitExceeded(AuthFailures)` if it was one too many; nothing is sent then.
-    pub(crate) fn reject(
-        &mut self,
-        methods: Option<MethodSet>,
-        out: &mut Outbox,
-    ) -> Result<(), Error> {
-        let State::Request { counted, .. } = self.state else {
-            return Err(ApiMisuse::WrongAnswer.into());
-        };
-        if let Some(methods) = methods {
-            self.methods = methods;
-        }
-        self.fail(counted, out)
-    }
-
-    /// Answers a password, or a change of it, with the demand for another one.
-    pub(crate) fn request_password_change(
-        &mut self,
-        prompt: &str,
-        out: &mut Outbox,
-    ) -> Result<(), Error> {
-        let State::Request {
-            attempt: Attempt::Password | Attempt::PasswordChange,
-            ..
-        } = self.state
-        else {
-            return Err(ApiMisuse::WrongAnswer.into());
-        };
-        if prompt.len() > MAX_AUTH_TEXT {
-            return Err(ApiMisuse::InvalidText.into());
-        }
-        self.change_asked = true;
-        self.state = State::Ready;
-        out.push(&UserauthPasswdChangereq {
-            prompt: prompt.as_bytes(),
-            language: b"",
-        });
-        Ok(())
+        checked.unwrap_or(Checked::Fail)
     }
 
     fn fail(&mut self, counted: bool, out: &mut Outbox) -> Result<(), Error> {
         if counted {
-            self.failures = self.failures.saturating_add(1);
-            if self.failures >= self.max_failures {
-                self.state = State::Done;
-                return Err(Limit::AuthFailures.into());
-            }
+            self.count_failure()?;
         }
         self.state = State::Withheld;
         if !self.withholds_failures {
             self.release_failure(out);
+        }
+        Ok(())
+    }
+
+    fn count_failure(&mut self) -> Result<(), Error> {
+        self.failures = self.failures.saturating_add(1);
+        if self.failures >= self.max_failures {
+            self.state = State::Done;
+            return Err(Limit::AuthFailures.into());
         }
         Ok(())
     }
@@ -498,4 +574,11 @@ impl Server {
         });
         Ok(())
     }
+}
+
+/// A name that is text without control characters.
+fn printable(name: &[u8]) -> Option<&str> {
+    core::str::from_utf8(name)
+        .ok()
+        .filter(|name| !name.chars().any(char::is_control))
 }

@@ -6,11 +6,12 @@ use alloc::string::ToString;
 use alloc::vec;
 
 use super::*;
+use crate::auth::signed::signed_data;
 use crate::auth::toy::{self, SESSION, ToyKey, payload, public_key, shown};
 use crate::crypto::SigningKey;
 use crate::error::DecodeError;
 use crate::wire::Message;
-use crate::wire::auth::KeyboardInteractiveAuth;
+use crate::wire::auth::{KeyboardInteractiveAuth, PasswordAuth};
 
 const OPEN: &str = "51 publickey,password";
 
@@ -331,7 +332,10 @@ fn g6_a_mix_without_end_ends() {
         .try_for_each(|message| match rig.send(message)? {
             Some(ServerAsk::KeyQuery { .. }) => rig.server.answer_query(true, &mut rig.out),
             Some(ServerAsk::Request { .. }) => rig.server.reject(None, &mut rig.out),
-            None => Ok(()),
+            other => {
+                assert!(other.is_none());
+                Ok(())
+            }
         });
     assert_eq!(end, Err(Limit::AuthFailures.into()));
 }
@@ -364,10 +368,12 @@ fn g12_requests_are_parsed_in_full_before_anything_is_asked() {
 
 #[test]
 fn g12_every_failure_can_wait_for_its_time() {
-    let session = Bytes::from_static(SESSION);
     let methods = MethodSet::default();
-    let limits = Limits::default();
-    let server = Server::new(session, &limits, toy::algorithms(), methods, true);
+    let policy = Policy {
+        withhold_failures: true,
+        ..toy::policy(methods)
+    };
+    let server = toy::server_with(&Limits::default(), policy);
     let mut rig = Rig {
         server,
         out: Outbox::default(),

@@ -1,0 +1,140 @@
+//! The server's `publickey` (RFC 4252 section 7) and its host-bound form (OpenSSH PROTOCOL section 3.1): what can be said of a key before its signature is verified, and the verification.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use super::{Attempt, AuthMethod, Checked, Server};
+use crate::auth::find_algorithm;
+use crate::auth::signed::{hostbound_signed_data, signed_data};
+use crate::crypto::{PublicKey, Signature, SignatureAlgorithm};
+use crate::wire::auth::{PublicKeyAuth, PublicKeyHostboundAuth};
+
+/// A signature that is well-formed, by a key and an algorithm that we take. Whether it is right
+/// costs arithmetic to find out.
+pub(super) struct Claim {
+    pub(super) algorithm: &'static dyn SignatureAlgorithm,
+    pub(super) key: PublicKey,
+    pub(super) signature: Signature,
+    pub(super) message: Vec<u8>,
+    pub(super) signer: Signer,
+}
+
+/// Whose key it is.
+pub(super) enum Signer {
+    User,
+    Host {
+        client_host: String,
+        client_user: String,
+    },
+}
+
+impl Claim {
+    /// What there is to decide on if the signature is right.
+    pub(super) fn verify(self) -> Option<(Attempt, AuthMethod)> {
+        let Self {
+            algorithm,
+            key,
+            signature,
+            message,
+            signer,
+        } = self;
+        algorithm.verify(&key, &message, &signature).ok()?;
+        let algorithm = algorithm.name();
+        Some(match signer {
+            Signer::User => (
+                Attempt::PublicKey(key.clone()),
+                AuthMethod::PublicKey { key, algorithm },
+            ),
+            Signer::Host {
+                client_host,
+                client_user,
+            } => (
+                Attempt::HostBased(key.clone()),
+                AuthMethod::HostBased {
+                    key,
+                    algorithm,
+                    client_host,
+                    client_user,
+                },
+            ),
+        })
+    }
+}
+
+impl Server {
+    /// Looks at a key; `bound` where the signature covers the host key too.
+    pub(super) fn check_public_key(
+        &self,
+        user: &str,
+        request: &PublicKeyAuth<'_>,
+        bound: bool,
+    ) -> Option<Checked> {
+        let (algorithm, key) = self.check_key(request.algorithm, request.key)?;
+        let name = algorithm.name();
+        let Some(signature) = request.signature else {
+            return Some(Checked::Query(name, key));
+        };
+        let signature = check_signature(algorithm, signature)?;
+        let (session_id, user) = (&self.session_id, user.as_bytes());
+        let message = match bound {
+            false => signed_data(session_id, user, name, &key),
+            true => hostbound_signed_data(session_id, user, name, &key, &self.host_key),
+        };
+        Some(Checked::Verify(Claim {
+            algorithm,
+            key,
+            signature,
+            message,
+            signer: Signer::User,
+        }))
+    }
+
+    /// As [`Self::check_public_key`], for a client that says which server it means.
+    pub(super) fn check_hostbound(
+        &self,
+        user: &str,
+        request: &PublicKeyHostboundAuth<'_>,
+    ) -> Option<Checked> {
+        let PublicKeyHostboundAuth {
+            algorithm,
+            key,
+            host_key,
+            signature,
+        } = *request;
+        if host_key != self.host_key.as_blob() {
+            return None;
+        }
+        let request = PublicKeyAuth {
+            algorithm,
+            key,
+            signature,
+        };
+        self.check_public_key(user, &request, true)
+    }
+
+    /// A key that can be read, fits its algorithm and has not proven a step already.
+    pub(super) fn check_key(
+        &self,
+        algorithm: &[u8],
+        blob: &[u8],
+    ) -> Option<(&'static dyn SignatureAlgorithm, PublicKey)> {
+        let key = PublicKey::from_blob(Bytes::copy_from_slice(blob)).ok()?;
+        let algorithm = find_algorithm(&self.accepted, algorithm, key.key_type())?;
+        let is_used = self
+            .steps
+            .iter()
+            .any(|step| step.key.as_ref() == Some(&key));
+        (!is_used).then_some((algorithm, key))
+    }
+}
+
+/// A signature in the format of its algorithm.
+pub(super) fn check_signature(
+    algorithm: &dyn SignatureAlgorithm,
+    signature: &[u8],
+) -> Option<Signature> {
+    let signature = Signature::from_encoded(Bytes::copy_from_slice(signature)).ok()?;
+    (signature.algorithm() == algorithm.name()).then_some(signature)
+}
