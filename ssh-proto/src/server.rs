@@ -14,8 +14,8 @@ use crate::auth::{MethodSet, Policy, Restrictions, Server, ServerAsk};
 use crate::config::{Common, ConfigError, common_setters};
 use crate::connection::{Connection, sealed::HasCore};
 use crate::crypto::{CryptoProvider, PublicKey, SecureRandom, Signature, SigningKey};
-use crate::engine::event::Event;
-use crate::engine::policy::Incoming;
+use crate::engine::event::{Disconnected, Event};
+use crate::engine::policy::{Incoming, LoginFailure};
 use crate::engine::side::{AuthProgress, AuthResult, Pause, Side};
 use crate::engine::token::{AuthRequest, Desk, HostKeyCheck, KeyQuery, Ticket, UnverifiedAttempt};
 use crate::engine::{Core, Settings};
@@ -246,6 +246,8 @@ impl ServerConnection {
             policy: Arc::clone(&config.auth),
             auth: None,
             banner_is_due: true,
+            takes_ext_info_in_auth: false,
+            failure: None,
         };
         let core = Core::new(Arc::clone(&config.settings), side, random, now)?;
         Ok(Self { core })
@@ -258,6 +260,10 @@ pub struct ServerSide {
     /// From the first keys on.
     auth: Option<Server>,
     banner_is_due: bool,
+    /// The client announced `ext-info-in-auth@openssh.com`.
+    takes_ext_info_in_auth: bool,
+    /// How the login failed.
+    failure: Option<LoginFailure>,
 }
 
 impl ServerSide {
@@ -297,11 +303,23 @@ impl Side for ServerSide {
         Ok(ServerEvent::Incoming(incoming))
     }
 
+    fn login_refused(&mut self) {
+        self.failure = Some(LoginFailure::Refused);
+    }
+
+    fn login_ended(&mut self, cause: &Disconnected) {
+        let trace = self.auth.as_ref().map(Server::trace).unwrap_or_default();
+        self.failure
+            .get_or_insert_with(|| LoginFailure::of(cause, trace));
+    }
+
     fn host_key(_: HostKeyCheck) -> Result<ServerEvent, Error> {
         Err(Error::Internal("a server judges no host key"))
     }
 
-    fn peer_extensions(&mut self, _: &ExtInfo<'_>) {}
+    fn peer_extensions(&mut self, info: &ExtInfo<'_>) {
+        self.takes_ext_info_in_auth |= info.value(b"ext-info-in-auth@openssh.com") == Some(b"0");
+    }
 
     fn handle_auth(
         &mut self,

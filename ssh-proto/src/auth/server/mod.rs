@@ -120,6 +120,8 @@ pub(crate) struct Server {
     /// Of the first key exchange.
     host_key: PublicKey,
     accepted: Vec<&'static dyn SignatureAlgorithm>,
+    /// The application has narrowed those.
+    narrowed: bool,
     /// The methods that can continue.
     methods: MethodSet,
     withholds_failures: bool,
@@ -245,6 +247,7 @@ impl Server {
             session_id,
             host_key,
             accepted,
+            narrowed: false,
             methods: policy.methods,
             withholds_failures: policy.withhold_failures,
             asks_before_verifying: policy.ask_before_verifying,
