@@ -2,14 +2,21 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use ssh_proto::error::{ApiMisuse, DisconnectReason, Error, PeerMisbehaved};
 use ssh_proto::wire::number;
-use ssh_proto::{Connection, Disconnected, Incoming, Limits, ServerConnection, ServerEvent, Timer};
+use ssh_proto::{
+    ChannelError, ChannelKind, ChannelRequest, ClientEvent, Connection, Disconnected, Event,
+    GlobalRequest, Incoming, Limits, MethodSet, OpenFailure, PeerOpens, Permissions, Pty,
+    Restrictions, ServerConnection, ServerEvent, Timer, X11Cookie,
+};
 use ssh_tests::attack::{F, message};
 use ssh_tests::{
-    ClientApp, Hostile, Inbox, Job, Mode, Pair, PairBuilder, ServerApp, Stage, fixtures,
-    for_each_chunking, for_each_mode, take,
+    ClientApp, Connected, Hostile, Inbox, Job, Login, Mode, Pair, PairBuilder, ServerApp, Stage,
+    fixtures, for_each_chunking, for_each_mode, take,
 };
+
+type Server = Hostile<ServerConnection>;
 
 fn asking(mode: Mode) -> PairBuilder {
     Pair::builder(mode).server(|config| config.ask_before_kex(true))
@@ -23,7 +30,7 @@ fn incoming(pair: &mut Pair) -> Incoming {
 }
 
 /// A server that asks before it computes, whose hostile client has sent its `KEXINIT`.
-fn hostile(mode: Mode, limits: impl FnOnce(&mut Limits)) -> Hostile<ServerConnection> {
+fn hostile(mode: Mode, limits: impl FnOnce(&mut Limits)) -> Server {
     let pair = asking(mode.without_rekeys()).server_limits(limits).build();
     let mut hostile = Hostile::with_connection(pair.server, mode.chunking);
     hostile.peer.offer.kex = vec!["curve25519-sha256".into()];
@@ -31,7 +38,7 @@ fn hostile(mode: Mode, limits: impl FnOnce(&mut Limits)) -> Hostile<ServerConnec
     hostile
 }
 
-fn question(hostile: &mut Hostile<ServerConnection>) -> Incoming {
+fn question(hostile: &mut Server) -> Incoming {
     match hostile.take_event(|event| matches!(event, ServerEvent::Incoming(_))) {
         ServerEvent::Incoming(incoming) => incoming,
         _ => unreachable!(),
@@ -247,5 +254,201 @@ fn admission_comes_before_a_signature_by_a_remote_host_key() {
         server.signers.push(held.clone());
         pair.run(&mut client, &mut server);
         assert!(client.authenticated.is_some() && server.signatures > 0);
+    });
+}
+
+fn text(text: &'static str) -> Bytes {
+    Bytes::from_static(text.as_bytes())
+}
+
+fn channels() -> [(Permissions, ChannelKind); 3] {
+    [
+        (
+            Permissions::DIRECT_TCPIP,
+            ChannelKind::DirectTcpip {
+                host: text("localhost"),
+                port: 80,
+                originator_address: text("192.0.2.7"),
+                originator_port: 4242,
+            },
+        ),
+        (
+            Permissions::DIRECT_STREAMLOCAL,
+            ChannelKind::DirectStreamlocal { path: text("/p") },
+        ),
+        (Permissions::TUN, ChannelKind::Tun { mode: 1, unit: 0 }),
+    ]
+}
+
+fn channels_of_the_server() -> [(Permissions, ChannelKind); 5] {
+    [
+        (
+            Permissions::FORWARDED_TCPIP,
+            ChannelKind::ForwardedTcpip {
+                address: text("localhost"),
+                port: 80,
+                originator_address: text("192.0.2.7"),
+                originator_port: 4242,
+            },
+        ),
+        (
+            Permissions::FORWARDED_STREAMLOCAL,
+            ChannelKind::ForwardedStreamlocal { path: text("/p") },
+        ),
+        (
+            Permissions::X11,
+            ChannelKind::X11 {
+                originator_address: text("192.0.2.7"),
+                originator_port: 4242,
+            },
+        ),
+        (Permissions::AGENT, ChannelKind::AuthAgent),
+        (Permissions::AGENT, ChannelKind::AgentConnect),
+    ]
+}
+
+fn requests() -> [(Permissions, ChannelRequest); 4] {
+    let pty = Pty {
+        term: text("xterm"),
+        columns: 80,
+        rows: 24,
+        width: 0,
+        height: 0,
+        modes: Vec::new(),
+    };
+    let x11 = ChannelRequest::X11 {
+        single_connection: false,
+        auth_protocol: text("MIT-MAGIC-COOKIE-1"),
+        cookie: X11Cookie::new(b"00".to_vec()),
+        screen: 0,
+    };
+    [
+        (Permissions::PTY, ChannelRequest::Pty(pty)),
+        (Permissions::X11, x11),
+        (Permissions::AGENT, ChannelRequest::AuthAgent),
+        (Permissions::AGENT, ChannelRequest::Agent),
+    ]
+}
+
+fn forwards() -> [(Permissions, GlobalRequest); 2] {
+    [
+        (
+            Permissions::FORWARDED_TCPIP,
+            GlobalRequest::TcpipForward {
+                address: text(""),
+                port: 8080,
+            },
+        ),
+        (
+            Permissions::FORWARDED_STREAMLOCAL,
+            GlobalRequest::StreamlocalForward { path: text("/p") },
+        ),
+    ]
+}
+
+/// A login by two steps, each of which allows what is given.
+fn restricted(mode: Mode, steps: [Permissions; 2]) -> Connected {
+    let pair = Pair::builder(mode)
+        .client(|config| config.peer_channels(PeerOpens::ALL))
+        .build();
+    let mut login = Login::new(pair);
+    let mut request = login.password("one");
+    request.restrict(&Restrictions::new(steps[0]));
+    let methods = MethodSet::PASSWORD;
+    let partial = login.pair.server.accept_auth_partially(request, methods);
+    partial.unwrap();
+    login.run();
+    let mut request = login.password("two");
+    request.restrict(&Restrictions::new(steps[1]));
+    login.accept(request);
+    Connected {
+        pair: login.pair,
+        client: Inbox::new(),
+        server: Inbox::new(),
+    }
+}
+
+/// H19: every forwarding kind under a login that lacks its right, whichever step took it away.
+#[test]
+fn h19_what_a_login_may_do() {
+    let all = Permissions::ALL;
+    let sets = [
+        [Permissions::NONE, all],
+        [all, all.without(Permissions::PORT_FORWARDING)],
+        [
+            all.without(Permissions::TUN),
+            all.without(Permissions::X11 | Permissions::AGENT),
+        ],
+        [all.without(Permissions::PTY), Permissions::PTY],
+        [all, all],
+    ];
+    for_each_mode(|mode| {
+        for steps in sets {
+            let granted = steps[0].intersection(steps[1]);
+            let mut c = restricted(mode, steps);
+            let proof = c.pair.server.authenticated().expect("logged in");
+            assert_eq!(proof.permissions(), granted);
+            let (session, at_server) = c.open();
+            for (right, kind) in channels() {
+                c.pair.client.open_channel(&kind).unwrap();
+                c.run();
+                if granted.contains(right) {
+                    drop(take!(c.server.events, ServerEvent::Shared(Event::ChannelOpen(o)) => o));
+                    c.run();
+                }
+                let reason = take!(
+                    c.client.events,
+                    ClientEvent::Shared(Event::ChannelOpenFailed { reason, .. }) => reason
+                );
+                assert_eq!(reason, OpenFailure::ADMINISTRATIVELY_PROHIBITED);
+            }
+            for (right, request) in requests() {
+                c.pair.client.request(session, &request, true).unwrap();
+                c.run();
+                if granted.contains(right) {
+                    let asked = take!(c.server.events, ServerEvent::Shared(Event::Request(r)) => r);
+                    c.pair.server.accept_request(asked).unwrap();
+                    c.run();
+                }
+                let success = take!(
+                    c.client.events,
+                    ClientEvent::Shared(Event::RequestReply { success, .. }) => success
+                );
+                assert_eq!(success, granted.contains(right), "{request:?}");
+            }
+            for (right, request) in forwards() {
+                c.pair.client.global_request(&request, true).unwrap();
+                c.run();
+                if granted.contains(right) {
+                    let asked =
+                        take!(c.server.events, ServerEvent::Shared(Event::GlobalRequest(r)) => r);
+                    c.pair.server.accept_global_request(asked, b"").unwrap();
+                    c.run();
+                }
+                let result = take!(
+                    c.client.events,
+                    ClientEvent::Shared(Event::GlobalReply { result, .. }) => result
+                );
+                assert_eq!(result.is_ok(), granted.contains(right), "{request:?}");
+            }
+            for (right, kind) in channels_of_the_server() {
+                let opened = c.pair.server.open_channel(&kind).map(|_| ());
+                let expected = match granted.contains(right) {
+                    true => Ok(()),
+                    false => Err(ChannelError::Forbidden),
+                };
+                assert_eq!(opened, expected, "{kind:?}");
+            }
+            let agent = c.pair.server.open_agent_channel().map(|_| ());
+            assert_eq!(agent.is_ok(), granted.contains(Permissions::AGENT));
+            c.run();
+            assert_eq!(c.server.count("Request("), 0, "{:?}", c.server.events);
+            // What is no forwarding goes on.
+            let exec = ChannelRequest::Exec(text("true"));
+            c.pair.client.request(session, &exec, true).unwrap();
+            c.run();
+            let asked = take!(c.server.events, ServerEvent::Shared(Event::Request(r)) => r);
+            assert_eq!(asked.channel(), at_server);
+        }
     });
 }
