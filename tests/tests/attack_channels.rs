@@ -484,3 +484,45 @@ fn agent_forwarding_by_either_name() {
         },
     );
 }
+
+/// 18 of section 8: keepalives of both sides cross a key exchange of ours that the peer is slow to
+/// join. Nothing leaves before it is over; then the replies go first, and every one is counted.
+#[test]
+fn s8_18_keepalives_across_a_rekey() {
+    fn test<E: Asked>(mut h: Hostile<E>) {
+        h.advance_to(Stage::Channel);
+        h.peer.drain();
+        let events = h.events.len();
+        for _ in 0..3 {
+            h.connection.rekey().unwrap();
+            h.exchange();
+            let kexinit = h.peer.expect(number::KEXINIT);
+            let name = F::S(b"keepalive@openssh.com");
+            h.send_payload(&message(80, &[name, F::B(1)]));
+            h.send_payload(&message(98, &[F::U(0), name, F::B(1)]));
+            h.advance(Duration::from_secs(25));
+            assert_eq!((h.peer.drain(), &h.ended), (vec![], &None));
+            h.peer.unread_packet(kexinit);
+            h.exchange_answering_kex();
+            let sent: Vec<u8> = h.peer.drain().iter().map(|p| p.number()).collect();
+            assert_eq!(sent, [82, 100, 80, 80], "two replies, two keepalives");
+            h.send_payload(&[number::REQUEST_FAILURE]);
+            h.send_payload(&[number::REQUEST_SUCCESS]);
+        }
+        let shared = |event: &E::Event| format!("{:?}", E::shared(event));
+        for event in h.events.iter().skip(events) {
+            assert!(shared(event).contains("KeysChanged"), "{event:?}");
+        }
+        assert_eq!(h.ended, None);
+    }
+    chunked(|mode| {
+        let keepalive = |limits: &mut Limits| {
+            limits.keepalive_interval = Some(Duration::from_secs(10));
+        };
+        let pair = Pair::builder(mode.without_rekeys())
+            .limits(keepalive)
+            .build();
+        test(Hostile::with_connection(pair.server, mode.chunking));
+        test(Hostile::with_connection(pair.client, mode.chunking));
+    });
+}
