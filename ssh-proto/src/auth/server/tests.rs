@@ -1,6 +1,10 @@
 //! The server against hand-made clients (RFC 4252).
 
+mod gssapi;
+mod hostbased;
+mod keyboard_interactive;
 mod publickey;
+mod steps;
 
 use alloc::string::ToString;
 use alloc::vec;
@@ -14,10 +18,19 @@ use crate::wire::Message;
 use crate::wire::auth::{KeyboardInteractiveAuth, PasswordAuth};
 
 const OPEN: &str = "51 publickey,password";
+const ALL_OPEN: &str = "51 publickey,gssapi-with-mic,password,keyboard-interactive,hostbased";
+
+const ALL: MethodSet = MethodSet::PUBLICKEY
+    .union(MethodSet::GSSAPI_WITH_MIC)
+    .union(MethodSet::PASSWORD)
+    .union(MethodSet::KEYBOARD_INTERACTIVE)
+    .union(MethodSet::HOSTBASED);
 
 struct Rig {
     server: Server,
     out: Outbox,
+    /// What a failure says.
+    open: &'static str,
 }
 
 impl Rig {
@@ -27,9 +40,23 @@ impl Rig {
 
     /// A server that has granted the service.
     fn with(limits: &Limits) -> Self {
+        Self::of(toy::server(limits), OPEN)
+    }
+
+    /// A server that takes every method.
+    fn all() -> Self {
+        Self::all_with(&Limits::default())
+    }
+
+    fn all_with(limits: &Limits) -> Self {
+        Self::of(toy::server_with(limits, toy::policy(ALL)), ALL_OPEN)
+    }
+
+    fn of(server: Server, open: &'static str) -> Self {
         let mut rig = Self {
-            server: toy::server(limits),
+            server,
             out: Outbox::default(),
+            open,
         };
         rig.send(&service("ssh-userauth")).unwrap();
         assert_eq!(shown(&mut rig.out), ["6"]);
@@ -54,12 +81,29 @@ impl Rig {
     /// The request fails without a question.
     fn fails(&mut self, payload: &Bytes) {
         assert!(self.send(payload).unwrap().is_none(), "{payload:?}");
-        assert_eq!(shown(&mut self.out), [OPEN], "{payload:?}");
+        assert_eq!(shown(&mut self.out), [self.open], "{payload:?}");
+    }
+
+    /// The message is not one that is due: it ends the connection.
+    fn refuses(&mut self, payload: &Bytes) {
+        let refused = self.send(payload).unwrap_err();
+        assert_eq!(refused, unexpected(payload[0]));
+        assert!(self.out.is_empty());
+    }
+
+    /// The answer does not fit the question, and changes nothing.
+    fn misfits<T: core::fmt::Debug>(
+        &mut self,
+        answer: impl FnOnce(&mut Server, &mut Outbox) -> Result<T, Error>,
+    ) {
+        let answered = answer(&mut self.server, &mut self.out);
+        assert_eq!(answered.unwrap_err(), ApiMisuse::WrongAnswer.into());
+        assert!(self.out.is_empty());
     }
 
     fn rejects(&mut self) {
         self.server.reject(None, &mut self.out).unwrap();
-        assert_eq!(shown(&mut self.out), [OPEN]);
+        assert_eq!(shown(&mut self.out), [self.open]);
     }
 }
 
@@ -303,7 +347,7 @@ fn g6_requests_are_capped_whatever_they_are() {
     // One request was for the service; none of these is a failure.
     for round in 1..128 {
         rig.asks(&password(b"right", None));
-        let Rig { server, out } = &mut rig;
+        let Rig { server, out, .. } = &mut rig;
         let answered = match round {
             ..64 => server.accept_partial(MethodSet::PASSWORD, out),
             _ => server.request_password_change("", out),
@@ -373,13 +417,7 @@ fn g12_every_failure_can_wait_for_its_time() {
         withhold_failures: true,
         ..toy::policy(methods)
     };
-    let server = toy::server_with(&Limits::default(), policy);
-    let mut rig = Rig {
-        server,
-        out: Outbox::default(),
-    };
-    rig.send(&service("ssh-userauth")).unwrap();
-    assert_eq!(shown(&mut rig.out), ["6"]);
+    let mut rig = Rig::of(toy::server_with(&Limits::default(), policy), OPEN);
     let a = key("a");
 
     let released = |rig: &mut Rig| {
@@ -473,7 +511,7 @@ fn g15_answers_out_of_place_change_nothing() {
     let misuse = || Error::from(ApiMisuse::WrongAnswer);
     let all = MethodSet::default();
     fn answers(rig: &mut Rig) -> [Result<(), Error>; 5] {
-        let Rig { server, out } = rig;
+        let Rig { server, out, .. } = rig;
         [
             server.accept(out).map(drop),
             server.accept_partial(MethodSet::default(), out),
