@@ -562,32 +562,3 @@ fn g19_nothing_prolongs_the_grace() {
         }
     });
 }
-
-/// G17: the host-bound form of publickey (OpenSSH PROTOCOL section 3.1) is not announced, so it
-/// fails, as a query and with a signature that is right in every respect.
-#[test]
-fn g17_hostbound_is_not_announced() {
-    const METHOD: &[u8] = b"publickey-hostbound-v00@openssh.com";
-    chunked(|mode| {
-        let mut h = Server::at(Stage::Service, mode);
-        let announced = h.extras.iter().find(|p| p.number() == number::EXT_INFO);
-        let announced = announced.expect("EXT_INFO").payload.escape_ascii();
-        assert!(!announced.to_string().contains("hostbound"));
-        let key = fixtures::user_key();
-        let name = key.algorithms()[0];
-        let (algorithm, blob) = (F::S(name.as_bytes()), key.public_key().as_blob());
-        let right = fixtures::host_key().public_key().as_blob().to_vec();
-        let wrong = fixtures::key("ssh-ed25519", 5);
-        for host_key in [&right[..], wrong.public_key().as_blob()] {
-            let fields = |flag| [F::B(flag), algorithm, F::S(blob), F::S(host_key)];
-            fails_unasked(&mut h, &request(b"ferris", METHOD, &fields(0)));
-            let signed = request(b"ferris", METHOD, &fields(1));
-            let session = h.peer.session_id.clone().expect("keys");
-            let data = [&message(0, &[F::S(&session)])[1..], &signed].concat();
-            let signature = key.sign(name, &data).expect("signs");
-            let field = message(0, &[F::S(signature.as_encoded())]);
-            fails_unasked(&mut h, &[&signed, &field[1..]].concat());
-        }
-        assert!(!has_authenticated(&h));
-    });
-}

@@ -75,7 +75,8 @@ pub enum AuthMethod {
         key: PublicKey,
         /// The algorithm of the proof.
         algorithm: &'static str,
-        /// The host that it says it is; printable, and nothing but a claim.
+        /// The host that it says it is, often with a dot at its end; printable, and nothing but a
+        /// claim.
         client_host: String,
         /// The user's name on that host, which vouches for it; printable.
         client_user: String,
