@@ -18,7 +18,7 @@ use crate::engine::token::{AuthTurn, GssapiTurn, HostKeyCheck, PromptsRequest, T
 use crate::engine::{Core, Settings};
 use crate::error::{ApiMisuse, Error};
 use crate::limits::Limits;
-use crate::mux::{ChannelError, PeerOpens};
+use crate::mux::{ChannelError, ChannelId, ChannelRequest, PeerOpens, RequestId};
 use crate::time::Instant;
 use crate::transport::TransportConfig;
 use crate::wire::outbox::Outbox;
@@ -86,6 +86,7 @@ impl ClientConfigBuilder {
             offer: common.offer()?,
             sha256: common.provider.sha256,
             require_strict_kex: common.require_strict_kex,
+            ask_before_kex: false,
             host_keys: Vec::new(),
             extensions: alloc::vec![("ext-info-in-auth@openssh.com", b"0".to_vec())],
         });
@@ -171,6 +172,7 @@ impl ClientConnection {
             user: user.into(),
             refuse_trivial_success: config.refuse_trivial_success,
             auth: None,
+            knows_agent_req: false,
         };
         let core = Core::new(Arc::clone(&config.settings), side, random, now)?;
         Ok(Self { core })
@@ -408,6 +410,25 @@ impl ClientConnection {
     /// being sent.
     pub fn ping(&mut self, data: &[u8]) -> Result<(), ChannelError> {
         self.core.ping(data)
+    }
+
+    /// Asks for agent forwarding on a session: `agent-req` (RFC 9987) where the server
+    /// announced that it knows it, else `auth-agent-req@openssh.com`. The server then opens channels
+    /// of the kind `AgentConnect` or `AuthAgent`; the config must admit
+    /// [`PeerOpens::AGENT`].
+    ///
+    /// # Errors
+    /// As for [`Connection::request`].
+    pub fn request_agent_forwarding(
+        &mut self,
+        channel: ChannelId,
+        want_reply: bool,
+    ) -> Result<Option<RequestId>, ChannelError> {
+        let request = match self.core.side().knows_agent_req {
+            true => ChannelRequest::Agent,
+            false => ChannelRequest::AuthAgent,
+        };
+        self.core.request(channel, &request, want_reply)
     }
 
     fn take_turn(

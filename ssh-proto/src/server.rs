@@ -1,6 +1,7 @@
 //! The server's face: its config, its events and its connection.
 
 mod auth;
+mod policy;
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -13,7 +14,8 @@ use crate::auth::{MethodSet, Policy, Restrictions, Server, ServerAsk};
 use crate::config::{Common, ConfigError, common_setters};
 use crate::connection::{Connection, sealed::HasCore};
 use crate::crypto::{CryptoProvider, PublicKey, SecureRandom, Signature, SigningKey};
-use crate::engine::event::Event;
+use crate::engine::event::{Disconnected, Event};
+use crate::engine::policy::{Incoming, LoginFailure};
 use crate::engine::side::{AuthProgress, AuthResult, Pause, Side};
 use crate::engine::token::{AuthRequest, Desk, HostKeyCheck, KeyQuery, Ticket, UnverifiedAttempt};
 use crate::engine::{Core, Settings};
@@ -48,6 +50,7 @@ impl ServerConfig {
             host_keys: Vec::new(),
             methods: MethodSet::default(),
             banner: None,
+            ask_before_kex: false,
             ask_before_verifying: false,
         }
     }
@@ -66,6 +69,7 @@ pub struct ServerConfigBuilder {
     host_keys: Vec<HostKey>,
     methods: MethodSet,
     banner: Option<String>,
+    ask_before_kex: bool,
     ask_before_verifying: bool,
 }
 
@@ -96,6 +100,13 @@ impl ServerConfigBuilder {
     /// Text to show before authentication (RFC 4252 section 5.4).
     pub fn banner(mut self, text: impl Into<String>) -> Self {
         self.banner = Some(text.into());
+        self
+    }
+
+    /// Whether [`ServerEvent::Incoming`] asks about each client before anything costly is computed
+    /// for it. Default no.
+    pub fn ask_before_kex(mut self, ask: bool) -> Self {
+        self.ask_before_kex = ask;
         self
     }
 
@@ -151,11 +162,13 @@ impl ServerConfigBuilder {
             offer,
             sha256: provider.sha256,
             require_strict_kex: common.require_strict_kex,
+            ask_before_kex: self.ask_before_kex,
             host_keys: self.host_keys,
             extensions: alloc::vec![
                 ("server-sig-algs", sig_algs.as_str().as_bytes().to_vec()),
                 ("publickey-hostbound@openssh.com", b"0".to_vec()),
                 ("ping@openssh.com", b"0".to_vec()),
+                ("agent-forward", b"0".to_vec()),
             ],
         });
         let settings = Arc::new(Settings {
@@ -178,6 +191,8 @@ impl ServerConfigBuilder {
 #[non_exhaustive]
 #[derive(Debug)]
 pub enum ServerEvent {
+    /// Whether a client is to be served at all. Raised only where the config asks for it.
+    Incoming(Incoming),
     /// Whether a public key, which is not proven, would be acceptable.
     KeyQuery(KeyQuery),
     /// Whether a signature is to be verified at all. Raised only where the config asks for it.
@@ -231,6 +246,8 @@ impl ServerConnection {
             policy: Arc::clone(&config.auth),
             auth: None,
             banner_is_due: true,
+            takes_ext_info_in_auth: false,
+            failure: None,
         };
         let core = Core::new(Arc::clone(&config.settings), side, random, now)?;
         Ok(Self { core })
@@ -243,6 +260,10 @@ pub struct ServerSide {
     /// From the first keys on.
     auth: Option<Server>,
     banner_is_due: bool,
+    /// The client announced `ext-info-in-auth@openssh.com`.
+    takes_ext_info_in_auth: bool,
+    /// How the login failed.
+    failure: Option<LoginFailure>,
 }
 
 impl ServerSide {
@@ -278,11 +299,27 @@ impl Side for ServerSide {
         ));
     }
 
+    fn incoming(incoming: Incoming) -> Result<ServerEvent, Error> {
+        Ok(ServerEvent::Incoming(incoming))
+    }
+
+    fn login_refused(&mut self) {
+        self.failure = Some(LoginFailure::Refused);
+    }
+
+    fn login_ended(&mut self, cause: &Disconnected) {
+        let trace = self.auth.as_ref().map(Server::trace).unwrap_or_default();
+        self.failure
+            .get_or_insert_with(|| LoginFailure::of(cause, trace));
+    }
+
     fn host_key(_: HostKeyCheck) -> Result<ServerEvent, Error> {
         Err(Error::Internal("a server judges no host key"))
     }
 
-    fn peer_extensions(&mut self, _: &ExtInfo<'_>) {}
+    fn peer_extensions(&mut self, info: &ExtInfo<'_>) {
+        self.takes_ext_info_in_auth |= info.value(b"ext-info-in-auth@openssh.com") == Some(b"0");
+    }
 
     fn handle_auth(
         &mut self,

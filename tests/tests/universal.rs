@@ -338,7 +338,7 @@ fn u8_exact_lengths() {
                 want_reply: false,
             }),
             payload_of(&wire::GlobalRequest {
-                kind: wire::GlobalRequestKind::Keepalive(()),
+                kind: wire::GlobalRequestKind::CancelStreamlocalForward(b"/p"),
                 want_reply: false,
             }),
             payload_of(&wire::ChannelOpen {

@@ -23,7 +23,7 @@ pub use self::password::Password;
 pub use self::prompts::{Prompt, Prompts};
 pub use self::restrictions::{Permissions, Restrictions};
 pub use self::server::{AuthMethod, ServerGssapi};
-pub(crate) use self::server::{Policy, Server, ServerAsk};
+pub(crate) use self::server::{LoginTrace, Policy, Server, ServerAsk};
 pub use self::text::Banner;
 use crate::crypto::{PublicKey, SignatureAlgorithm};
 use crate::error::{DecodeError, Error, PeerMisbehaved};

@@ -26,6 +26,8 @@ pub struct ClientSide {
     pub(super) refuse_trivial_success: bool,
     /// From the first keys on.
     pub(super) auth: Option<Client>,
+    /// The server announced `agent-forward`: it takes the names of RFC 9987.
+    pub(super) knows_agent_req: bool,
 }
 
 impl ClientSide {
@@ -112,6 +114,7 @@ impl Side for ClientSide {
     }
 
     fn peer_extensions(&mut self, info: &ExtInfo<'_>) {
+        self.knows_agent_req |= info.value(b"agent-forward") == Some(b"0");
         let Some(auth) = &mut self.auth else { return };
         if let Some(names) = info.value(b"server-sig-algs") {
             auth.set_server_sig_algs(names);

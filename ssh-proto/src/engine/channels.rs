@@ -27,7 +27,7 @@ impl<S: Side> Core<S> {
     }
 
     /// As [`Self::open_mux`], for calls that queue something: refused while the queue is full.
-    fn queueing_mux(&mut self) -> Result<(&mut Mux, &mut Outbox), ChannelError> {
+    pub(super) fn queueing_mux(&mut self) -> Result<(&mut Mux, &mut Outbox), ChannelError> {
         let limits = &self.settings.limits;
         if self
             .outbox

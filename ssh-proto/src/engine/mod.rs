@@ -5,6 +5,7 @@ pub(crate) mod event;
 mod phase;
 #[cfg(test)]
 mod phase_tests;
+pub(crate) mod policy;
 mod receive;
 pub(crate) mod side;
 pub(crate) mod token;
@@ -342,7 +343,10 @@ impl<S: Side> Core<S> {
 
     /// Keeps the key exchange timer running while, and only while, the peer owes us something.
     fn watch_kex(&mut self) {
-        let waits_for_us = matches!(self.pause, Some((Pause::HostKey | Pause::HostSign, _)));
+        let waits_for_us = matches!(
+            self.pause,
+            Some((Pause::Admission | Pause::HostKey | Pause::HostSign, _))
+        );
         if self.transport.kex.is_active() && !waits_for_us {
             self.timers
                 .start(Timer::Kex, self.now, self.settings.limits.kex_timeout);
@@ -426,6 +430,9 @@ impl<S: Side> Core<S> {
     fn wind_down(&mut self, cause: Disconnected) {
         self.timers.stop_all();
         self.pause = None;
+        if self.phase != Phase::Connection {
+            self.side.login_ended(&cause);
+        }
         self.drain_channel_events();
         self.questions.clear();
         // Tokens among the events that were not fetched lapse with the connection.
@@ -473,6 +480,7 @@ impl<S: Side> Core<S> {
         if let Some((pause, _)) = self.pause.take_if(|(_, stub)| stub.is_abandoned()) {
             self.timers.stop(Timer::Decision);
             match pause {
+                Pause::Admission => self.turn_away(DisconnectReason::TOO_MANY_CONNECTIONS, ""),
                 Pause::HostKey => self.fail(Error::HostKeyRejected),
                 Pause::HostSign => self.fail(Error::SignatureDeclined),
                 Pause::AuthTurn => {
@@ -580,6 +588,10 @@ impl<S: Side> Core<S> {
         let progress = answer(&mut self.side, &self.desk, &mut self.outbox);
         self.auth_progress(progress);
         Ok(())
+    }
+
+    pub(crate) fn side(&self) -> &S {
+        &self.side
     }
 
     pub(crate) fn side_mut(&mut self) -> (&mut S, &mut Outbox) {

@@ -192,8 +192,14 @@ impl<S: Side> Core<S> {
     }
 
     fn key_exchange(&mut self, packet: &Packet) -> Result<(), Error> {
-        match self.transport.handle_kex(packet, self.now)? {
+        let progress = self.transport.handle_kex(packet, self.now)?;
+        self.kex_progress(progress)
+    }
+
+    pub(super) fn kex_progress(&mut self, progress: KexProgress) -> Result<(), Error> {
+        match progress {
             KexProgress::Continues => {}
+            KexProgress::Ask(KexAsk::Admission { kex }) => self.ask_admission(kex)?,
             KexProgress::Ask(KexAsk::HostKey {
                 key,
                 algorithm,

@@ -3,7 +3,8 @@
 use alloc::sync::Arc;
 
 use super::Settings;
-use super::event::Event;
+use super::event::{Disconnected, Event};
+use super::policy::Incoming;
 use super::token::{Desk, HostKeyCheck, Stub};
 use crate::auth::Authenticated;
 use crate::crypto::{PublicKey, Signature};
@@ -16,6 +17,7 @@ use crate::wire::outbox::Outbox;
 /// A question that nothing is parsed behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pause {
+    Admission,
     HostKey,
     HostSign,
     AuthTurn,
@@ -58,6 +60,17 @@ pub trait Side: Sized {
         settings: &Settings,
         outbox: &mut Outbox,
     );
+
+    /// The event for a client that is to be let in; a client has none.
+    fn incoming(_: Incoming) -> Result<Self::Event, Error> {
+        Err(Error::Internal("only a server lets clients in"))
+    }
+
+    /// The application turned the peer away before anything was computed for it.
+    fn login_refused(&mut self) {}
+
+    /// The connection ended before authentication was complete.
+    fn login_ended(&mut self, _cause: &Disconnected) {}
 
     /// The event for a host key that is to be judged; a server has none.
     fn host_key(check: HostKeyCheck) -> Result<Self::Event, Error>;

@@ -46,7 +46,11 @@ pub enum GlobalRequest {
     HostKeysProve(Vec<Bytes>),
     /// The client opens no more sessions (OpenSSH PROTOCOL section 2.2).
     NoMoreSessions,
-    /// Whether the peer is alive; any reply says so. Not passed to the application.
+    /// Whether the peer is alive; any reply says so. Sent as `keepalive@openssh.com`. What arrives
+    /// under that name, or any other that begins with `keepalive@` or `keep-alive@` as those of
+    /// libssh2, paramiko, JSch, PuTTY, Bitvise and Go programs do, is answered with
+    /// `REQUEST_FAILURE` where a reply is wanted, as OpenSSH does, and is not passed to the
+    /// application.
     Keepalive,
     /// A request that is not known here.
     Unknown {
@@ -86,6 +90,7 @@ impl GlobalRequest {
             }
             GlobalRequestKind::NoMoreSessions(()) => Self::NoMoreSessions,
             GlobalRequestKind::Keepalive(()) => Self::Keepalive,
+            GlobalRequestKind::Unknown { name, .. } if is_keepalive(name) => Self::Keepalive,
             GlobalRequestKind::Unknown { name, body } => Self::Unknown {
                 name: own(name),
                 body: own(body),
@@ -174,6 +179,11 @@ impl GlobalRequest {
         }
         Ok(())
     }
+}
+
+/// Whether a request of this name, global or on a channel, asks for nothing but a sign of life.
+pub(super) fn is_keepalive(name: &[u8]) -> bool {
+    name.len() <= MAX_NAME && (name.starts_with(b"keepalive@") || name.starts_with(b"keep-alive@"))
 }
 
 /// Ports have 16 bits, whatever the wire's 32.

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::Mux;
 use super::channel::{Channel, Stage};
 use super::event::MuxEvent;
-use super::global::{GlobalRequest, is_port};
+use super::global::{GlobalRequest, is_keepalive, is_port};
 use super::kind::{ChannelKind, PeerOpens};
 use super::recv::RecvHalf;
 use super::request::ChannelRequest;
@@ -117,7 +117,7 @@ impl Mux {
             {
                 return Err(OpenFailure::UNKNOWN_CHANNEL_TYPE);
             }
-            _ if !admitted.contains(kind) => {
+            _ if !admitted.contains(kind) || !self.permit.allows(&open.kind) => {
                 return Err(OpenFailure::ADMINISTRATIVELY_PROHIBITED);
             }
             ChannelOpenKind::DirectTcpip(tcpip) | ChannelOpenKind::ForwardedTcpip(tcpip)
@@ -246,8 +246,11 @@ impl Mux {
     ) -> Result<(), Error> {
         let unanswered = self.unanswered();
         let (id, channel) = open_channel(&mut self.table, message.recipient)?;
-        let request = ChannelRequest::from_wire(&message.kind)
-            .filter(|request| channel.admits(request, self.role.peer(), self.bounds.env_requests));
+        let request = ChannelRequest::from_wire(&message.kind).filter(|request| {
+            !is_keepalive(message.kind.name())
+                && self.permit.allows(request)
+                && channel.admits(request, self.role.peer(), self.bounds.env_requests)
+        });
         // Behind our CLOSE nothing can be answered, and nothing matters but how the command ended.
         let mute = channel.send.is_closed();
         let want_reply = message.want_reply && !mute;
@@ -272,6 +275,7 @@ impl Mux {
                 if request.starts_program() {
                     channel.program_asked(key);
                 }
+                self.permit.note(&request);
                 self.events.push_back(MuxEvent::Request {
                     id,
                     key,
@@ -322,7 +326,7 @@ impl Mux {
             return Err(Limit::DeferredOutput.into());
         }
         let request = GlobalRequest::from_wire(&message.kind)
-            .filter(|request| request.is_sent_by(self.role.peer()));
+            .filter(|request| request.is_sent_by(self.role.peer()) && self.permit.allows(request));
         let settled = match request {
             Some(GlobalRequest::NoMoreSessions) => {
                 self.no_more_sessions = true;

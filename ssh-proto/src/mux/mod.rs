@@ -10,6 +10,7 @@ mod event;
 mod global;
 mod incoming;
 mod kind;
+mod permit;
 mod recv;
 mod reply;
 mod request;
@@ -29,6 +30,7 @@ pub(crate) use self::event::{MuxEvent, Pulled};
 pub use self::global::GlobalRequest;
 use self::global::{Asked, Globals};
 pub use self::kind::{ChannelKind, PeerOpens};
+use self::permit::Permit;
 use self::recv::RecvHalf;
 pub use self::request::{ChannelRequest, ExitSignal, Pty, X11Cookie};
 use self::schedule::Turns;
@@ -100,6 +102,7 @@ pub(crate) struct Mux {
     senders: Turns,
     globals: Globals,
     peer_opens: PeerOpens,
+    permit: Permit,
     /// The client opens no more sessions.
     no_more_sessions: bool,
     /// Session channels that the peer opened.
@@ -117,8 +120,9 @@ pub(crate) struct Mux {
 }
 
 impl Mux {
-    /// Begins the connection protocol. The proof is asked for so that no channel exists before authentication.
-    pub(crate) fn new(role: Role, _proof: &Authenticated, limits: &Limits) -> Self {
+    /// Begins the connection protocol. No channel exists before the proof of authentication, and none
+    /// that it does not permit.
+    pub(crate) fn new(role: Role, proof: &Authenticated, limits: &Limits) -> Self {
         Self {
             role,
             bounds: Bounds::new(limits),
@@ -127,6 +131,7 @@ impl Mux {
             senders: Turns::default(),
             globals: Globals::new(),
             peer_opens: PeerOpens::at_first(role),
+            permit: Permit::new(proof.permissions()),
             no_more_sessions: false,
             sessions: 0,
             unanswered: 0,
@@ -176,6 +181,9 @@ impl Mux {
     ) -> Result<ChannelId, ChannelError> {
         let wire_kind = kind.to_wire();
         kind::check_open(self.role, &wire_kind)?;
+        if !self.permit.allows(&wire_kind) {
+            return Err(ChannelError::Forbidden);
+        }
         let flag = PeerOpens::of(&wire_kind);
         if flag == PeerOpens::SESSION && self.no_more_sessions {
             return Err(ChannelError::Finished);

@@ -73,7 +73,9 @@ pub enum ChannelRequest {
     ExitStatus(u32),
     /// The command ended by a signal (RFC 4254 section 6.10). Servers send it like `ExitStatus`.
     ExitSignal(ExitSignal),
-    /// A request that is not known here.
+    /// A request that is not known here. One that is a keepalive by its name, as OpenSSH's server
+    /// sends it, is answered with `CHANNEL_FAILURE` and is not passed to the application; see
+    /// [`GlobalRequest::Keepalive`](super::GlobalRequest::Keepalive).
     Unknown {
         /// Its name.
         name: Bytes,

@@ -112,6 +112,8 @@ pub enum ChannelError {
     Blocked,
     /// Only the other role may do this.
     WrongRole,
+    /// The login does not permit it, or the client has not asked for it.
+    Forbidden,
     /// A field is longer than a packet can carry.
     TooLong,
     /// A field has a value that the protocol forbids, or an unknown kind bears a known name.
@@ -126,6 +128,7 @@ impl fmt::Display for ChannelError {
             Self::Finished => "the end was announced before",
             Self::Blocked => "a limit is reached for now",
             Self::WrongRole => "only the other role may do this",
+            Self::Forbidden => "the login does not permit this, or nobody asked for it",
             Self::TooLong => "a field is too long",
             Self::Invalid => "a field has a forbidden value",
         })

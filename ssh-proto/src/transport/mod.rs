@@ -78,6 +78,8 @@ pub(crate) struct TransportConfig {
     pub(crate) offer: Offer,
     pub(crate) sha256: &'static dyn HashAlgorithm,
     pub(crate) require_strict_kex: bool,
+    /// Whether a server asks before it computes anything for a client.
+    pub(crate) ask_before_kex: bool,
     /// A server's; empty on a client.
     pub(crate) host_keys: Vec<HostKey>,
     /// The extensions that we announce (RFC 8308).
@@ -230,14 +232,7 @@ impl Transport {
                 return Ok(KexProgress::Done(Box::new(negotiated)));
             }
             number => {
-                let theirs = self
-                    .peer_identification
-                    .as_ref()
-                    .ok_or(Error::Internal("a packet before the identification"))?;
-                let idents = Idents {
-                    ours: self.config.identification.as_bytes(),
-                    theirs: theirs.as_bytes(),
-                };
+                let idents = idents(&self.config, self.peer_identification.as_ref())?;
                 match (self.role, number) {
                     (Role::Server, number::KEX_ECDH_INIT) => {
                         self.kex
@@ -250,6 +245,14 @@ impl Transport {
                 }
             }
         };
+        self.announce_extensions();
+        Ok(asked.map_or(KexProgress::Continues, KexProgress::Ask))
+    }
+
+    /// The application lets the client in that the last message of key exchange is of.
+    pub(crate) fn admit(&mut self) -> Result<KexProgress, Error> {
+        let idents = idents(&self.config, self.peer_identification.as_ref())?;
+        let asked = self.kex.admit(idents, &mut *self.random)?;
         self.announce_extensions();
         Ok(asked.map_or(KexProgress::Continues, KexProgress::Ask))
     }
@@ -384,4 +387,16 @@ impl Transport {
         self.recv.clear();
         self.kex.clear();
     }
+}
+
+/// Both identification strings, once there are packets.
+fn idents<'a>(
+    config: &'a TransportConfig,
+    theirs: Option<&'a Identification>,
+) -> Result<Idents<'a>, Error> {
+    let theirs = theirs.ok_or(Error::Internal("a packet before the identification"))?;
+    Ok(Idents {
+        ours: config.identification.as_bytes(),
+        theirs: theirs.as_bytes(),
+    })
 }

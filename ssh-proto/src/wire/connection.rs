@@ -36,7 +36,7 @@ wire_kinds! {
         "hostkeys-prove-00@openssh.com" => HostKeysProve(Vec<&'a [u8]>),
         /// OpenSSH PROTOCOL section 2.2.
         "no-more-sessions@openssh.com" => NoMoreSessions(()),
-        /// What OpenSSH sends to see whether the peer is alive.
+        /// What OpenSSH sends to see whether the peer is alive. With a body it is `Unknown`.
         "keepalive@openssh.com" => Keepalive(()),
     }
 }
@@ -45,10 +45,13 @@ impl<'a> Field<'a> for GlobalRequest<'a> {
     fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let name = reader.string()?;
         let want_reply = reader.bool()?;
-        Ok(Self {
-            kind: GlobalRequestKind::decode_body(name, reader)?,
-            want_reply,
-        })
+        let mut kind = GlobalRequestKind::decode_body(name, reader)?;
+        // Some peers put text into their keepalives; to OpenSSH the name means nothing anyway.
+        if kind == GlobalRequestKind::Keepalive(()) && reader.remaining() > 0 {
+            let body = reader.rest();
+            kind = GlobalRequestKind::Unknown { name, body };
+        }
+        Ok(Self { kind, want_reply })
     }
 
     fn encode(&self, out: &mut BytesMut) {

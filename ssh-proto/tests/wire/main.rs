@@ -155,7 +155,8 @@ known! {
         [Is(80), Named("hostkeys-00@openssh.com"), Boolean, Texts],
         [Is(80), Named("hostkeys-prove-00@openssh.com"), Boolean, Texts],
         [Is(80), Named("no-more-sessions@openssh.com"), Boolean],
-        [Is(80), Named("keepalive@openssh.com"), Boolean],
+        // What stands in a keepalive is opaque, as to OpenSSH.
+        [Is(80), Named("keepalive@openssh.com"), Boolean, Tail],
         [Is(80), Text, Boolean, Tail];
     RequestSuccess => [Is(81), Tail];
     RequestFailure => [Is(82)];

@@ -121,6 +121,8 @@ pub(crate) struct Server {
     /// Of the first key exchange.
     host_key: PublicKey,
     accepted: Vec<&'static dyn SignatureAlgorithm>,
+    /// The application has narrowed those.
+    narrowed: bool,
     /// The methods that can continue.
     methods: MethodSet,
     withholds_failures: bool,
@@ -246,6 +248,7 @@ impl Server {
             session_id,
             host_key,
             accepted,
+            narrowed: false,
             methods: policy.methods,
             withholds_failures: policy.withhold_failures,
             asks_before_verifying: policy.ask_before_verifying,

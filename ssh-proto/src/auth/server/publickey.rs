@@ -9,6 +9,8 @@ use super::{Attempt, AuthMethod, Checked, Server};
 use crate::auth::find_algorithm;
 use crate::auth::signed::{hostbound_signed_data, signed_data};
 use crate::crypto::{PublicKey, Signature, SignatureAlgorithm};
+use crate::error::ApiMisuse;
+use crate::wire::NameList;
 use crate::wire::auth::{PublicKeyAuth, PublicKeyHostboundAuth};
 
 /// A signature that is well-formed, by a key and an algorithm that we take. Whether it is right
@@ -64,6 +66,21 @@ impl Claim {
 }
 
 impl Server {
+    /// Takes keys by these algorithms alone from the next request on, once; the names for the
+    /// client.
+    pub(crate) fn narrow(&mut self, names: &[&str]) -> Result<NameList<'static>, ApiMisuse> {
+        if self.user.is_none() || self.narrowed {
+            return Err(ApiMisuse::WrongAnswer);
+        }
+        let is_accepted = |name: &&str| self.accepted.iter().any(|a| a.name() == *name);
+        if !names.iter().all(is_accepted) {
+            return Err(ApiMisuse::UnsupportedKey);
+        }
+        self.accepted.retain(|a| names.contains(&a.name()));
+        self.narrowed = true;
+        Ok(NameList::from_names(names.iter().copied()))
+    }
+
     /// Looks at a key; `bound` where the signature covers the host key too.
     pub(super) fn check_public_key(
         &self,

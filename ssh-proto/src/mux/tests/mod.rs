@@ -4,6 +4,7 @@ mod close;
 mod flow;
 mod global;
 mod open;
+mod permit;
 mod request;
 mod soak;
 

@@ -53,6 +53,8 @@ pub(crate) enum KexItem {
 /// What the engine has to ask the application.
 #[derive(Debug)]
 pub(crate) enum KexAsk {
+    /// Whether this client is worth the computation that is due now, by this method.
+    Admission { kex: &'static str },
     /// The server's host key, whose signature over this exchange is verified.
     HostKey {
         key: PublicKey,
@@ -98,6 +100,8 @@ struct Exchange {
 enum Step {
     /// Server: the client's ephemeral key is due.
     Init,
+    /// Server: it is there; the application decides whether anything is computed for it.
+    Admission { public: Bytes },
     /// Client: the server's reply is due.
     Reply(Box<dyn KexExchange>),
     /// Client: the application judges the host key.
@@ -146,7 +150,9 @@ impl Kex {
             State::Exchanging(exchange) => match exchange.step {
                 Step::Init => KexStage::Init,
                 Step::Reply(_) => KexStage::Reply,
-                Step::HostKey(_) | Step::Signature { .. } => KexStage::Paused,
+                Step::Admission { .. } | Step::HostKey(_) | Step::Signature { .. } => {
+                    KexStage::Paused
+                }
                 Step::NewKeys { .. } => KexStage::NewKeys,
             },
         }
@@ -277,14 +283,50 @@ impl Kex {
         }
     }
 
-    /// Server: the client's ephemeral key. Answers it, or asks for a signature.
+    /// Server: the client's ephemeral key. Answers it, or asks for a signature, or, where the
+    /// config wants that of a first exchange, whether to answer at all.
     pub(crate) fn handle_init(
         &mut self,
         payload: &[u8],
         idents: Idents<'_>,
         random: &mut dyn SecureRandom,
     ) -> Result<Option<KexAsk>, Error> {
-        let message = decode::<KexEcdhInit<'_>>(payload)?;
+        let KexEcdhInit { public } = decode(payload)?;
+        if self.config.ask_before_kex
+            && self.is_first()
+            && let State::Exchanging(exchange) = &mut self.state
+        {
+            let public = Bytes::copy_from_slice(public);
+            exchange.step = Step::Admission { public };
+            let kex = exchange.agreement.kex.name();
+            return Ok(Some(KexAsk::Admission { kex }));
+        }
+        self.respond(public, idents, random)
+    }
+
+    /// Server: the application lets the client in.
+    pub(crate) fn admit(
+        &mut self,
+        idents: Idents<'_>,
+        random: &mut dyn SecureRandom,
+    ) -> Result<Option<KexAsk>, Error> {
+        let step = match &mut self.state {
+            State::Exchanging(exchange) => mem::replace(&mut exchange.step, Step::Init),
+            _ => Step::Init,
+        };
+        match step {
+            Step::Admission { public } => self.respond(&public, idents, random),
+            _ => Err(Error::Internal("a client admitted outside of its step")),
+        }
+    }
+
+    /// Server: what the client's ephemeral key leads to.
+    fn respond(
+        &mut self,
+        client_public: &[u8],
+        idents: Idents<'_>,
+        random: &mut dyn SecureRandom,
+    ) -> Result<Option<KexAsk>, Error> {
         let State::Exchanging(exchange) = &mut self.state else {
             return Err(PeerMisbehaved::UnexpectedMessage(number::KEX_ECDH_INIT).into());
         };
@@ -294,7 +336,7 @@ impl Kex {
             ..
         } = exchange.agreement;
         let response = kex
-            .respond(None, message.public, random)
+            .respond(None, client_public, random)
             .map_err(kex_error)?;
         let key = self
             .config
@@ -308,7 +350,7 @@ impl Kex {
             client_init: &exchange.client_init,
             server_init: &exchange.server_init,
             host_key: key.public_key().as_blob(),
-            client_public: message.public,
+            client_public,
             server_public: &response.public,
         }
         .hash(kex.hash(), &response.secret);
