@@ -42,7 +42,7 @@ impl ClientConfig {
             ..Limits::default()
         };
         ClientConfigBuilder {
-            common: Common::new(provider, limits, PeerOpens::NONE),
+            common: Common::new(provider, limits, PeerOpens::ASKED_FOR),
         }
     }
 }
@@ -82,6 +82,7 @@ impl ClientConfigBuilder {
             signatures: common.user_signatures()?,
             report_ignore: common.report_ignore,
             peer_opens: common.peer_opens,
+            extended_data: common.extended_data,
             limits: common.limits,
         });
         Ok(Arc::new(ClientConfig { settings }))

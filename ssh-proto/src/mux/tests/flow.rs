@@ -8,6 +8,7 @@ const PACKET: u32 = 100;
 fn small() -> Limits {
     Limits {
         window_size: 10 * PACKET,
+        max_window_size: 0,
         max_packet_size: PACKET,
         channel_send_buffer: 1000,
         ..Limits::default()

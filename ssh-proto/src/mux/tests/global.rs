@@ -130,7 +130,7 @@ fn i3_ports_have_16_bits_and_addresses_no_nul() {
 }
 
 /// The result that a client sees for a reply to `tcpip-forward`.
-fn forwarded(port: u32, body: &[u8]) -> Result<Bytes, ()> {
+fn forwarded(port: u32, body: &[u8]) -> Result<Option<u16>, ()> {
     let mut side = Side::client();
     let request = GlobalRequest::TcpipForward {
         address: Bytes::new(),
@@ -144,17 +144,17 @@ fn forwarded(port: u32, body: &[u8]) -> Result<Bytes, ()> {
     side.feed(&wire::RequestSuccess { body: Rest(body) })
         .unwrap();
     match side.event() {
-        Some(MuxEvent::GlobalReply { request, result }) if request == id => result,
+        Some(MuxEvent::GlobalReply { request, result }) if request == id => result.map(|reply| {
+            assert_eq!(reply.body(), body);
+            reply.port()
+        }),
         other => panic!("{other:?}"),
     }
 }
 
 #[test]
 fn i4_the_port_is_told_exactly_if_it_was_left_open() {
-    assert_eq!(
-        forwarded(0, &[0, 0, 4, 1]),
-        Ok(Bytes::from_static(&[0, 0, 4, 1]))
-    );
+    assert_eq!(forwarded(0, &[0, 0, 4, 1]), Ok(Some(1025)));
     for bad in [
         &[][..],
         &[0, 0, 4],
@@ -164,8 +164,8 @@ fn i4_the_port_is_told_exactly_if_it_was_left_open() {
     ] {
         assert_eq!(forwarded(0, bad), Err(()), "{bad:?}");
     }
-    assert_eq!(forwarded(22, &[]), Ok(Bytes::new()));
-    assert!(forwarded(22, &[0, 0, 0, 22]).is_ok());
+    assert_eq!(forwarded(22, &[]), Ok(Some(22)));
+    assert_eq!(forwarded(22, &[0, 0, 0, 22]), Ok(Some(22)));
     assert_eq!(forwarded(22, &[0, 0, 0, 23]), Err(()));
     assert_eq!(forwarded(22, &[22]), Err(()));
 }

@@ -3,6 +3,8 @@
 mod close;
 mod flow;
 mod global;
+mod grow;
+mod invite;
 mod open;
 mod request;
 mod soak;

@@ -223,7 +223,10 @@ fn h12_our_requests_are_bounded() {
     };
     let (mut side, id) = Side::open_with(Role::Client, &limits, 0, 100);
     let out = &mut side.out;
-    let mut send = |want_reply| side.mux.request(id, &ChannelRequest::Eow, want_reply, out);
+    let mut send = |want_reply| {
+        side.mux
+            .request(id, &ChannelRequest::Agent, want_reply, out)
+    };
     assert!(send(true).is_ok());
     assert_eq!(send(true), Err(ChannelError::Blocked));
     assert!(send(false).is_ok() && send(false).is_ok());
