@@ -209,7 +209,7 @@ fn h12_replies_are_ordered() {
                     replies.push((request, success));
                 }
                 ClientEvent::Shared(Event::GlobalReply { request, result }) => {
-                    global_replies.push((request, result.unwrap()));
+                    global_replies.push((request, result.unwrap().body().clone()));
                 }
                 _ => {}
             }
@@ -284,7 +284,7 @@ fn every_global_request() {
                 ClientEvent::Shared(Event::GlobalReply { request, result }) => (request, result)
             );
             assert_eq!(
-                (Some(id), &result.unwrap()[..]),
+                (Some(id), &result.unwrap().body()[..]),
                 (asked, body),
                 "{request:?}"
             );
