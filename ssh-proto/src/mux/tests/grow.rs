@@ -43,7 +43,7 @@ fn size(side: &Side, id: ChannelId) -> u32 {
 
 #[test]
 fn h8_a_window_that_is_used_up_and_read_doubles_up_to_its_bound() {
-    for role in [Role::Client, Role::Server] {
+    for role in ROLES {
         let (mut side, id) = Side::open_with(role, &growing(), 10, PACKET);
         assert_eq!(transfer(&mut side, id, 9, true), 500);
         // The credit for the second half doubles the window.
@@ -60,7 +60,7 @@ fn h8_a_window_that_is_used_up_and_read_doubles_up_to_its_bound() {
 
 #[test]
 fn n5_a_window_that_is_not_read_stays() {
-    for role in [Role::Client, Role::Server] {
+    for role in ROLES {
         let (mut side, id) = Side::open_with(role, &growing(), 10, PACKET);
         transfer(&mut side, id, 10, false);
         assert_eq!(side.feed(&data(id, b"x")), WINDOW_EXCEEDED);
@@ -135,7 +135,7 @@ fn n5_no_growth_where_the_bound_is_not_above_the_window() {
 
 #[test]
 fn h8_a_window_size_that_is_set_is_announced_and_stays() {
-    for role in [Role::Client, Role::Server] {
+    for role in ROLES {
         let (mut side, id) = Side::open_with(role, &growing(), 10, PACKET);
         side.mux.set_window_size(id, 10_000).unwrap();
         side.sent_is(&adjust(7, 9_000));
@@ -162,7 +162,7 @@ fn h8_a_window_size_that_is_set_is_announced_and_stays() {
 
 #[test]
 fn h10_every_type_is_passed_both_ways_where_that_is_asked_for() {
-    for role in [Role::Client, Role::Server] {
+    for role in ROLES {
         let (mut side, id) = Side::open_with(role, &growing(), 10, PACKET);
         side.mux.pass_extended_data(ExtendedData::All);
         for data_type in [0, 1, 2, u32::MAX] {

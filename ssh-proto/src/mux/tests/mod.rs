@@ -19,6 +19,8 @@ use super::*;
 use crate::error::PeerMisbehaved;
 use crate::wire::number;
 
+const ROLES: [Role; 2] = [Role::Client, Role::Server];
+
 /// One side, with the events that were not looked at yet.
 struct Side {
     mux: Mux,
