@@ -81,33 +81,37 @@ fn i1_replies_leave_in_order_and_silence_is_kept() {
 
 #[test]
 fn i1_a_pipeline_of_requests_holds_nothing_once_answered() {
-    let mut side = Side::server();
-    for _ in 0..100_000 {
-        let key = ask(&mut side, UNKNOWN).unwrap();
-        side.mux.answer_global(key, Err(()), &mut side.out).unwrap();
-        side.sent_is(&wire::RequestFailure {});
+    for role in ROLES {
+        let mut side = Side::new(role, &Limits::default());
+        for _ in 0..100_000 {
+            let key = ask(&mut side, UNKNOWN).unwrap();
+            side.mux.answer_global(key, Err(()), &mut side.out).unwrap();
+            side.sent_is(&wire::RequestFailure {});
+        }
+        assert_eq!(side.mux.globals.theirs.len(), 0);
     }
-    assert_eq!(side.mux.globals.theirs.len(), 0);
 }
 
 #[test]
 fn i1_requests_past_the_cap_fail_in_order_and_then_end_the_connection() {
-    let limits = Limits {
-        pending_requests: 1,
-        deferred_messages: 2,
-        ..Limits::default()
-    };
-    let mut side = Side::new(Role::Server, &limits);
-    let key = ask(&mut side, UNKNOWN).unwrap();
-    assert_eq!(ask(&mut side, UNKNOWN), None);
-    assert_eq!(ask(&mut side, UNKNOWN), None);
-    assert_eq!(
-        side.feed(&global(UNKNOWN, true)),
-        Err(Limit::DeferredOutput.into())
-    );
-    side.mux.answer_global(key, Ok(b""), &mut side.out).unwrap();
-    let (yes, no) = (number::REQUEST_SUCCESS, number::REQUEST_FAILURE);
-    assert_eq!(side.sent_numbers(), [yes, no, no]);
+    for role in ROLES {
+        let limits = Limits {
+            pending_requests: 1,
+            deferred_messages: 2,
+            ..Limits::default()
+        };
+        let mut side = Side::new(role, &limits);
+        let key = ask(&mut side, UNKNOWN).unwrap();
+        assert_eq!(ask(&mut side, UNKNOWN), None);
+        assert_eq!(ask(&mut side, UNKNOWN), None);
+        assert_eq!(
+            side.feed(&global(UNKNOWN, true)),
+            Err(Limit::DeferredOutput.into())
+        );
+        side.mux.answer_global(key, Ok(b""), &mut side.out).unwrap();
+        let (yes, no) = (number::REQUEST_SUCCESS, number::REQUEST_FAILURE);
+        assert_eq!(side.sent_numbers(), [yes, no, no]);
+    }
 }
 
 #[test]
