@@ -170,7 +170,7 @@ pub struct Limits {
     pub env_requests: u32,
     /// The receive window of a channel at open. Default 2 MiB, as OpenSSH.
     pub window_size: u32,
-    /// The size to which a receive window doubles by itself, each time the peer has used up the whole window and the application has kept up with reading; never because of what a peer declares. Default 16 MiB: a gigabit link to the other side of the earth. No growth where it is not above [`Self::window_size`].
+    /// The size to which a receive window doubles by itself, each time the peer has used up the whole window and the application has kept up with reading; never because of what a peer declares. Default 16 MiB: a gigabit link with a round trip of 130 ms. No growth where it is not above [`Self::window_size`].
     pub max_window_size: u32,
     /// Bytes by which the windows of all channels of a connection together may have grown beyond [`Self::window_size`]: what growth can cost, should the application stop reading then. Default 32 MiB.
     pub window_growth: u32,

@@ -505,6 +505,8 @@ fn h10_extended_data_of_every_type() {
     });
 }
 
+type Frame<E> = dyn Fn(&mut Hostile<E>, u32);
+
 /// H6, H11: frames for no channel, behind EOF and behind CLOSE, from a peer of either role.
 #[test]
 fn h11_frames_out_of_place() {
@@ -525,7 +527,7 @@ fn h11_frames_out_of_place() {
         };
         let eof = |h: &mut Hostile<E>, recipient| h.send(&ChannelEof { recipient });
         let close = |h: &mut Hostile<E>, recipient| h.send(&ChannelClose { recipient });
-        let frames: [&dyn Fn(&mut Hostile<E>, u32); 4] = [&data, &extended, &eof, &close];
+        let frames: [&Frame<E>; 4] = [&data, &extended, &eof, &close];
         for (i, frame) in frames.iter().enumerate() {
             for recipient in [1, u32::MAX] {
                 let mut hostile = Hostile::<E>::at(Stage::Channel, mode);

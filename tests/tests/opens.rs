@@ -396,6 +396,8 @@ fn l9_x11_and_agent_connections_are_admitted_once_they_are_asked_for() {
     });
 }
 
+type Frame<E> = dyn Fn(&mut Hostile<E>);
+
 /// H4, H5, H20: answers to opens that were not made, or with values that cannot be, from a peer of
 /// either role.
 #[test]
@@ -436,7 +438,7 @@ fn h5_answers_to_no_open() {
             assert_eq!(hostile.ended.is_some(), ends, "{max_packet_size}");
         }
         // Frames on a channel that neither side has confirmed.
-        let frames: [&dyn Fn(&mut Hostile<E>); 4] = [
+        let frames: [&Frame<E>; 4] = [
             &|h| h.send(&wire::ChannelEof { recipient: 0 }),
             &|h| h.send(&wire::ChannelClose { recipient: 0 }),
             &|h| {

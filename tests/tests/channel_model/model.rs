@@ -1,21 +1,17 @@
-//! A model of the connection protocol: random operations on both ends of a pair, against a few integers and queues for each channel that say what must have happened.
-//!
-//! After each operation what may be is checked; whenever the pair has come to rest, what must be:
-//! nothing that can be delivered, answered or closed is left undone.
+//! The model: what each side of each channel has done and seen, what may follow, and what must.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use ssh_proto::{
-    ChannelError, ChannelId, ChannelKind, ChannelRequest, ClientEvent, Connection, DataStream,
-    Event, ExtendedData, GlobalRequest, IncomingChannel, IncomingGlobalRequest, IncomingRequest,
-    OpenFailure, PeerOpens, RequestId, ServerEvent,
+    ChannelError, ChannelId, ChannelKind, ChannelRequest, Connection, DataStream, Event,
+    GlobalRequest, IncomingChannel, IncomingGlobalRequest, IncomingRequest, OpenFailure, RequestId,
 };
-use ssh_tests::{Chunking, Connected, Mode, Pair, TestRng};
+use ssh_tests::TestRng;
 
-const WINDOW: u32 = 4000;
-const PACKET: u32 = 500;
-const BUFFER: usize = 3000;
+pub(super) const WINDOW: u32 = 4000;
+pub(super) const PACKET: u32 = 500;
+pub(super) const BUFFER: usize = 3000;
 const CHANNELS: usize = 6;
 const STREAMS: [DataStream; 3] = [
     DataStream::Data,
@@ -45,14 +41,14 @@ fn asked(body: &Bytes) -> (u64, bool) {
 
 /// Requests of one side, and the other's tokens for them.
 #[derive(Debug)]
-struct Requests<T> {
+pub(super) struct Requests<T> {
     next: u64,
     /// Ours, with what the answer will be, in the order of the replies.
-    awaiting: VecDeque<(RequestId, u64, bool)>,
+    pub(super) awaiting: VecDeque<(RequestId, u64, bool)>,
     /// The number of the next that the other side may see.
     seen: u64,
     /// What the other side has not answered.
-    held: Vec<T>,
+    pub(super) held: Vec<T>,
 }
 
 impl<T> Default for Requests<T> {
@@ -83,7 +79,7 @@ impl<T> Requests<T> {
     }
 
     /// At rest, whatever awaits a reply has one that is held, at the head of the queue.
-    fn check_rest(&self, number_of: impl Fn(&T) -> u64) {
+    pub(super) fn check_rest(&self, number_of: impl Fn(&T) -> u64) {
         if let Some((_, number, _)) = self.awaiting.front() {
             let is_held = self.held.iter().any(|token| number_of(token) == *number);
             assert!(is_held, "request {number} was answered");
@@ -93,39 +89,39 @@ impl<T> Requests<T> {
 
 /// What one side of a channel has done and seen.
 #[derive(Debug, Default)]
-struct End {
-    id: Option<ChannelId>,
-    is_open: bool,
-    is_gone: bool,
-    written: [u64; STREAMS.len()],
-    read: [u64; STREAMS.len()],
+pub(super) struct End {
+    pub(super) id: Option<ChannelId>,
+    pub(super) is_open: bool,
+    pub(super) is_gone: bool,
+    pub(super) written: [u64; STREAMS.len()],
+    pub(super) read: [u64; STREAMS.len()],
     /// A write fell short, and nothing has said since that there is room.
-    is_blocked: bool,
+    pub(super) is_blocked: bool,
     short_writes: u32,
     wakes: u32,
     /// There is something to read, as was said.
-    was_readable: bool,
-    finished: bool,
-    eof_seen: bool,
+    pub(super) was_readable: bool,
+    pub(super) finished: bool,
+    pub(super) eof_seen: bool,
     /// How often it was closed. The second time gives up what is queued.
-    closed: u32,
+    pub(super) closed: u32,
     /// The window that is aimed at; `None` where it may grow.
-    window: Option<u32>,
+    pub(super) window: Option<u32>,
     /// Bytes that the other side may have sent by now, in all.
-    promised: u64,
-    requests: Requests<IncomingRequest>,
+    pub(super) promised: u64,
+    pub(super) requests: Requests<IncomingRequest>,
 }
 
 impl End {
-    fn total_written(&self) -> u64 {
+    pub(super) fn total_written(&self) -> u64 {
         self.written.iter().sum()
     }
 
-    fn total_read(&self) -> u64 {
+    pub(super) fn total_read(&self) -> u64 {
         self.read.iter().sum()
     }
 
-    fn is_usable(&self) -> bool {
+    pub(super) fn is_usable(&self) -> bool {
         self.is_open && !self.is_gone && self.closed == 0
     }
 
@@ -136,37 +132,45 @@ impl End {
 }
 
 #[derive(Debug, Default)]
-struct Channel {
-    opener: usize,
+pub(super) struct Channel {
+    pub(super) opener: usize,
     /// What the open is to be answered, and the token while it is not.
-    accept: bool,
-    token: Option<IncomingChannel>,
-    is_over: bool,
-    ends: [End; 2],
+    pub(super) accept: bool,
+    pub(super) token: Option<IncomingChannel>,
+    pub(super) is_over: bool,
+    pub(super) ends: [End; 2],
 }
 
 #[derive(Debug, Default)]
-struct Model {
-    channels: BTreeMap<u64, Channel>,
+pub(super) struct Model {
+    pub(super) channels: BTreeMap<u64, Channel>,
     next: u64,
     numbers: [HashMap<ChannelId, u64>; 2],
-    globals: [Requests<IncomingGlobalRequest>; 2],
+    pub(super) globals: [Requests<IncomingGlobalRequest>; 2],
     /// Questions are answered at once.
-    ends: bool,
+    pub(super) ends: bool,
     /// The largest window there can be.
     most: u32,
-    bytes: u64,
-    replies: u64,
-    lived: u64,
+    pub(super) bytes: u64,
+    pub(super) replies: u64,
+    pub(super) lived: u64,
 }
 
 impl Model {
+    /// Windows grow up to `most`.
+    pub(super) fn new(most: u32) -> Self {
+        Self {
+            most,
+            ..Self::default()
+        }
+    }
+
     fn channel(&mut self, side: usize, id: ChannelId) -> &mut Channel {
         let number = self.numbers[side].get(&id).expect("an id that was told");
         self.channels.get_mut(number).expect("a channel")
     }
 
-    fn saw(
+    pub(super) fn saw(
         &mut self,
         connection: &mut impl Connection,
         side: usize,
@@ -277,7 +281,7 @@ impl Model {
     }
 
     /// Answers an open as it was decided.
-    fn decide(&mut self, connection: &mut impl Connection, side: usize, number: u64) {
+    pub(super) fn decide(&mut self, connection: &mut impl Connection, side: usize, number: u64) {
         let channel = self.channels.get_mut(&number).expect("a channel");
         let Some(token) = channel.token.take() else {
             return;
@@ -294,7 +298,12 @@ impl Model {
         }
     }
 
-    fn open(&mut self, connection: &mut impl Connection, side: usize, rng: &mut TestRng) {
+    pub(super) fn open(
+        &mut self,
+        connection: &mut impl Connection,
+        side: usize,
+        rng: &mut TestRng,
+    ) {
         if self.channels.len() >= CHANNELS {
             // Those that are over count until the next rest.
             return;
@@ -320,7 +329,7 @@ impl Model {
         self.next += 1;
     }
 
-    fn write(
+    pub(super) fn write(
         &mut self,
         connection: &mut impl Connection,
         side: usize,
@@ -360,7 +369,13 @@ impl Model {
     }
 
     /// Reads a number of chunks.
-    fn read(&mut self, connection: &mut impl Connection, side: usize, number: u64, chunks: usize) {
+    pub(super) fn read(
+        &mut self,
+        connection: &mut impl Connection,
+        side: usize,
+        number: u64,
+        chunks: usize,
+    ) {
         let most = self.most;
         let channel = self.channels.get_mut(&number).expect("a channel");
         let [end, other] = both(&mut channel.ends, side);
@@ -395,7 +410,7 @@ impl Model {
         }
     }
 
-    fn request(
+    pub(super) fn request(
         &mut self,
         connection: &mut impl Connection,
         side: usize,
@@ -425,7 +440,12 @@ impl Model {
         }
     }
 
-    fn global_request(&mut self, connection: &mut impl Connection, side: usize, rng: &mut TestRng) {
+    pub(super) fn global_request(
+        &mut self,
+        connection: &mut impl Connection,
+        side: usize,
+        rng: &mut TestRng,
+    ) {
         let requests = &mut self.globals[side];
         let (answer, want_reply) = (rng.below(2) == 0, rng.below(4) > 0);
         let request = GlobalRequest::Unknown {
@@ -444,7 +464,7 @@ impl Model {
     }
 
     /// Answers one question that this side holds, in any order.
-    fn answer_one(
+    pub(super) fn answer_one(
         &mut self,
         connection: &mut impl Connection,
         side: usize,
@@ -470,7 +490,7 @@ impl Model {
         }
     }
 
-    fn finish(&mut self, connection: &mut impl Connection, side: usize, number: u64) {
+    pub(super) fn finish(&mut self, connection: &mut impl Connection, side: usize, number: u64) {
         let channel = self.channels.get_mut(&number).expect("a channel");
         let [end, other] = both(&mut channel.ends, side);
         let Some(id) = end.id else { return };
@@ -486,7 +506,7 @@ impl Model {
         }
     }
 
-    fn close(&mut self, connection: &mut impl Connection, side: usize, number: u64) {
+    pub(super) fn close(&mut self, connection: &mut impl Connection, side: usize, number: u64) {
         let channel = self.channels.get_mut(&number).expect("a channel");
         let end = &mut channel.ends[side];
         let Some(id) = end.id.filter(|_| end.is_open) else {
@@ -505,7 +525,7 @@ impl Model {
         }
     }
 
-    fn set_window(
+    pub(super) fn set_window(
         &mut self,
         connection: &mut impl Connection,
         side: usize,
@@ -521,110 +541,6 @@ impl Model {
             end.promise(most);
         }
     }
-
-    /// What holds at any moment.
-    fn check(&self, connections: [&dyn Ends; 2]) {
-        for (number, channel) in &self.channels {
-            for side in [0, 1] {
-                let (end, other) = (&channel.ends[side], &channel.ends[1 - side]);
-                let Some(id) = end.id.filter(|_| end.is_usable()) else {
-                    continue;
-                };
-                let Ok(unread) = connections[side].unread(id) else {
-                    continue;
-                };
-                let received = end.total_read() + unread as u64;
-                assert!(received <= other.total_written(), "channel {number}");
-                assert!(
-                    received <= end.promised,
-                    "channel {number}: a window was exceeded"
-                );
-                assert!(
-                    unread == 0 || end.was_readable,
-                    "channel {number}: nobody said so"
-                );
-                if let Ok(room) = connections[side].room(id) {
-                    assert!(room <= BUFFER && !end.finished);
-                }
-            }
-        }
-    }
-
-    /// What holds once neither side has anything to do.
-    fn check_rest(&mut self, connections: [&dyn Ends; 2]) {
-        self.check(connections);
-        for requests in &self.globals {
-            requests.check_rest(global_number_of);
-        }
-        for (number, channel) in &self.channels {
-            if channel.token.is_some() || channel.is_over {
-                continue;
-            }
-            let has_closed = channel.ends.iter().any(|end| end.closed > 0);
-            for side in [0, 1] {
-                let (end, other) = (&channel.ends[side], &channel.ends[1 - side]);
-                if channel.accept {
-                    assert!(end.is_open, "channel {number} was confirmed");
-                }
-                let Some(id) = end.id.filter(|_| end.is_open) else {
-                    continue;
-                };
-                if !has_closed {
-                    end.requests.check_rest(number_of);
-                    let unread = connections[side].unread(id).expect("open");
-                    let received = end.total_read() + unread as u64;
-                    let missing = other.total_written() - received;
-                    // What was not delivered waits for the window, which waits for the reader.
-                    if let Some(size) = end.window.filter(|_| missing > 0) {
-                        let owed = u64::from(size).saturating_sub(unread as u64);
-                        let kept = u64::from((size / 2).max(1)).min(u64::from(3 * PACKET) + 1);
-                        assert!(owed < kept, "channel {number}: {owed} of {size} are owed");
-                    } else if missing > 0 {
-                        assert!(unread > 0, "channel {number}: the window is lost");
-                    }
-                    // What is not there is queued, and the rest of the queue is free.
-                    let other_id = other.id.expect("open");
-                    if !other.finished {
-                        let room = connections[1 - side].room(other_id);
-                        assert_eq!(room, Ok(BUFFER - missing as usize), "channel {number}");
-                        let is_told = missing as usize * 2 > BUFFER || !other.is_blocked;
-                        assert!(is_told, "channel {number}: nobody said that there is room");
-                    }
-                    assert_eq!(end.eof_seen, other.finished && missing == 0);
-                }
-                // A CLOSE comes behind the data, and the reader sees it behind that.
-                if end.closed > 0 && end.is_gone && !other.is_gone && other.closed == 0 {
-                    let unread = connections[1 - side].unread(other.id.expect("open"));
-                    assert!(unread.is_ok_and(|unread| unread > 0), "channel {number}");
-                }
-                if end.closed > 1 || end.closed > 0 && other.closed > 0 {
-                    assert!(end.is_gone, "channel {number} is closed by both");
-                }
-            }
-        }
-        // What is over is forgotten.
-        self.channels.retain(|_, channel| {
-            let is_over = channel.is_over || channel.ends.iter().all(|end| end.is_gone);
-            self.lived += u64::from(is_over);
-            !is_over
-        });
-    }
-}
-
-/// What is asked of both connections at once.
-trait Ends {
-    fn unread(&self, id: ChannelId) -> Result<usize, ChannelError>;
-    fn room(&self, id: ChannelId) -> Result<usize, ChannelError>;
-}
-
-impl<C: Connection> Ends for C {
-    fn unread(&self, id: ChannelId) -> Result<usize, ChannelError> {
-        self.readable_bytes(id)
-    }
-
-    fn room(&self, id: ChannelId) -> Result<usize, ChannelError> {
-        self.writable_bytes(id)
-    }
 }
 
 fn both(ends: &mut [End; 2], side: usize) -> [&mut End; 2] {
@@ -635,14 +551,14 @@ fn both(ends: &mut [End; 2], side: usize) -> [&mut End; 2] {
     }
 }
 
-fn number_of(token: &IncomingRequest) -> u64 {
+pub(super) fn number_of(token: &IncomingRequest) -> u64 {
     match token.request() {
         ChannelRequest::Unknown { body, .. } => asked(body).0,
         other => panic!("{other:?}"),
     }
 }
 
-fn global_number_of(token: &IncomingGlobalRequest) -> u64 {
+pub(super) fn global_number_of(token: &IncomingGlobalRequest) -> u64 {
     match token.request() {
         GlobalRequest::Unknown { body, .. } => asked(body).0,
         other => panic!("{other:?}"),
@@ -650,7 +566,7 @@ fn global_number_of(token: &IncomingGlobalRequest) -> u64 {
 }
 
 /// The channel may be gone meanwhile.
-fn answer(connection: &mut impl Connection, token: IncomingRequest) {
+pub(super) fn answer(connection: &mut impl Connection, token: IncomingRequest) {
     let ChannelRequest::Unknown { body, .. } = token.request() else {
         panic!("{token:?}");
     };
@@ -660,7 +576,7 @@ fn answer(connection: &mut impl Connection, token: IncomingRequest) {
     };
 }
 
-fn answer_global(connection: &mut impl Connection, token: IncomingGlobalRequest) {
+pub(super) fn answer_global(connection: &mut impl Connection, token: IncomingGlobalRequest) {
     let GlobalRequest::Unknown { body, .. } = token.request() else {
         panic!("{token:?}");
     };
@@ -669,228 +585,4 @@ fn answer_global(connection: &mut impl Connection, token: IncomingGlobalRequest)
         false => connection.reject_global_request(token),
     };
     answered.expect("own token");
-}
-
-/// The pair and its model.
-struct Run {
-    c: Connected,
-    model: Model,
-    rng: TestRng,
-}
-
-/// Calls a method of the model with the connection of a side.
-macro_rules! on {
-    ($run:expr, $side:expr, $method:ident $(, $argument:expr)*) => {{
-        let (pair, model, side) = (&mut $run.c.pair, &mut $run.model, $side);
-        match side {
-            0 => model.$method(&mut pair.client, side $(, $argument)*),
-            _ => model.$method(&mut pair.server, side $(, $argument)*),
-        }
-    }};
-}
-
-impl Run {
-    fn new(mode: Mode, seed: u64, most: u32) -> Self {
-        let builder = Pair::builder(mode)
-            .client(|b| {
-                b.peer_channels(PeerOpens::ALL)
-                    .extended_data(ExtendedData::All)
-            })
-            .server(|b| b.extended_data(ExtendedData::All))
-            .limits(|limits| {
-                limits.window_size = WINDOW;
-                limits.max_window_size = most;
-                limits.max_packet_size = PACKET;
-                limits.channel_send_buffer = BUFFER;
-                limits.peer_rekeys = u32::MAX;
-            });
-        Self {
-            c: Connected::of(builder),
-            model: Model {
-                most,
-                ..Model::default()
-            },
-            rng: TestRng::new(seed),
-        }
-    }
-
-    /// Passes events on to the model.
-    fn events(&mut self) {
-        let (c, model, rng) = (&mut self.c, &mut self.model, &mut self.rng);
-        for event in c.client.events.drain(..) {
-            if let ClientEvent::Shared(event) = event {
-                model.saw(&mut c.pair.client, 0, event, rng);
-            }
-        }
-        for event in c.server.events.drain(..) {
-            if let ServerEvent::Shared(event) = event {
-                model.saw(&mut c.pair.server, 1, event, rng);
-            }
-        }
-    }
-
-    fn step(&mut self) -> bool {
-        let Connected {
-            pair,
-            client,
-            server,
-        } = &mut self.c;
-        let is_busy = pair.step(client, server);
-        self.events();
-        self.model.check([&self.c.pair.client, &self.c.pair.server]);
-        is_busy
-    }
-
-    fn rest(&mut self) {
-        // Answers to events may bring more about.
-        while self.step() {}
-        let pair = &self.c.pair;
-        assert!(!pair.client.wants_write() && !pair.server.wants_write());
-        self.model.check_rest([&pair.client, &pair.server]);
-    }
-
-    fn operate(&mut self) {
-        let side = self.rng.below(2);
-        let live = self.model.channels.iter().filter(|(_, it)| !it.is_over);
-        let numbers: Vec<u64> = live.map(|(number, _)| *number).collect();
-        let choice = self.rng.below(100);
-        if numbers.is_empty() || choice < 4 {
-            return on!(self, side, open, &mut self.rng);
-        }
-        let number = numbers[self.rng.below(numbers.len())];
-        let rng = &mut self.rng;
-        match choice {
-            4..28 => on!(self, side, write, number, rng),
-            28..45 => on!(self, side, read, number, 1 + rng.below(5)),
-            45..50 => on!(self, side, read, number, usize::MAX),
-            50..60 => on!(self, side, request, number, rng),
-            60..64 => on!(self, side, global_request, rng),
-            64..76 => on!(self, side, answer_one, number, rng),
-            76..78 => on!(self, side, finish, number),
-            78 => on!(self, side, close, number),
-            79..81 => {
-                let size = [0, 1, PACKET, WINDOW, 3 * WINDOW][rng.below(5)];
-                on!(self, side, set_window, number, size);
-            }
-            81 => {
-                let pair = &mut self.c.pair;
-                match side {
-                    0 => pair.client.rekey(),
-                    _ => pair.server.rekey(),
-                }
-                .expect("randomness");
-            }
-            82..95 => drop(self.step()),
-            _ => self.rest(),
-        }
-        self.events();
-        self.model.check([&self.c.pair.client, &self.c.pair.server]);
-    }
-
-    /// Brings everything to its end: what was written is read, what was asked is answered, and
-    /// what is open is closed.
-    fn wind_up(&mut self) {
-        let sides = |model: &Model| -> Vec<(usize, u64)> {
-            let numbers = model.channels.keys();
-            numbers
-                .flat_map(|number| [(0, *number), (1, *number)])
-                .collect()
-        };
-        self.model.ends = true;
-        self.rest();
-        for (side, number) in sides(&self.model) {
-            if self.model.channels[&number].opener != side {
-                on!(self, side, decide, number);
-            }
-            on!(self, side, set_window, number, 2 * WINDOW);
-        }
-        self.rest();
-        for (side, number) in sides(&self.model) {
-            let channel = self.model.channels.get_mut(&number).expect("a channel");
-            for token in channel.ends[1 - side].requests.held.split_off(0) {
-                match side {
-                    0 => answer(&mut self.c.pair.client, token),
-                    _ => answer(&mut self.c.pair.server, token),
-                }
-            }
-        }
-        for token in self.model.globals[1].held.split_off(0) {
-            answer_global(&mut self.c.pair.client, token);
-        }
-        for token in self.model.globals[0].held.split_off(0) {
-            answer_global(&mut self.c.pair.server, token);
-        }
-        self.read_everything();
-        for channel in self.model.channels.values() {
-            if channel.ends.iter().all(|end| end.closed == 0) {
-                let [client, server] = &channel.ends;
-                assert_eq!((client.read, server.read), (server.written, client.written));
-                assert!(client.requests.awaiting.is_empty());
-                assert!(server.requests.awaiting.is_empty());
-            }
-        }
-        assert!(
-            self.model
-                .globals
-                .iter()
-                .all(|globals| globals.awaiting.is_empty())
-        );
-        for (side, number) in sides(&self.model) {
-            if self.rng.below(2) == 0 || side == 1 {
-                on!(self, side, close, number);
-            }
-        }
-        self.read_everything();
-        assert!(self.model.channels.is_empty(), "{:?}", self.model.channels);
-    }
-
-    fn read_everything(&mut self) {
-        loop {
-            self.rest();
-            let before = self.model.bytes;
-            let numbers: Vec<u64> = self.model.channels.keys().copied().collect();
-            for number in numbers {
-                on!(self, 0, read, number, usize::MAX);
-                on!(self, 1, read, number, usize::MAX);
-            }
-            self.rest();
-            if self.model.bytes == before {
-                return;
-            }
-        }
-    }
-}
-
-#[test]
-fn random_operations_follow_the_model() {
-    let mut totals = [0; 3];
-    for mode in Mode::ALL {
-        let operations = match mode.chunking {
-            Chunking::ByteAtATime => 250,
-            _ => 700,
-        };
-        for seed in 0..8 {
-            for most in [WINDOW, 8 * WINDOW] {
-                // Shown on failure.
-                println!("{mode:?}, seed {seed}, windows up to {most}");
-                let mut run = Run::new(mode, seed, most);
-                for _ in 0..operations {
-                    run.operate();
-                }
-                run.wind_up();
-                let Model {
-                    bytes,
-                    replies,
-                    lived,
-                    ..
-                } = run.model;
-                totals = [totals[0] + bytes, totals[1] + replies, totals[2] + lived];
-            }
-        }
-    }
-    println!("bytes, replies, channels: {totals:?}");
-    assert!(
-        totals[0] > 1 << 20 && totals[1] > 1000 && totals[2] > 300,
-        "{totals:?}"
-    );
 }
