@@ -41,7 +41,7 @@ impl ClientConfig {
             ..Limits::default()
         };
         ClientConfigBuilder {
-            common: Common::new(provider, limits, PeerOpens::NONE),
+            common: Common::new(provider, limits, PeerOpens::ASKED_FOR),
             refuse_trivial_success: false,
         }
     }
@@ -95,6 +95,7 @@ impl ClientConfigBuilder {
             signatures: common.user_signatures()?,
             report_ignore: common.report_ignore,
             peer_opens: common.peer_opens,
+            extended_data: common.extended_data,
             limits: common.limits,
         });
         Ok(Arc::new(ClientConfig {

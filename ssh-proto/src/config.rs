@@ -8,7 +8,7 @@ use core::fmt;
 use crate::crypto::{CryptoProvider, KexShape, PublicKey, SignatureAlgorithm};
 use crate::error::ApiMisuse;
 use crate::limits::Limits;
-use crate::mux::PeerOpens;
+use crate::mux::{ExtendedData, PeerOpens};
 use crate::transport::ident::Identification;
 use crate::transport::kex::negotiate::Offer;
 
@@ -77,6 +77,7 @@ pub(crate) struct Common {
     pub(crate) report_ignore: bool,
     pub(crate) require_strict_kex: bool,
     pub(crate) peer_opens: PeerOpens,
+    pub(crate) extended_data: ExtendedData,
 }
 
 impl Common {
@@ -94,6 +95,7 @@ impl Common {
             report_ignore: false,
             require_strict_kex: false,
             peer_opens,
+            extended_data: ExtendedData::default(),
         }
     }
 
@@ -246,9 +248,17 @@ macro_rules! common_setters {
         }
 
         /// The kinds of channel that the peer may open; those of other kinds are refused without
-        /// an event. Default: none on a client, all on a server.
+        /// an event. Default: all on a server; on a client `PeerOpens::ASKED_FOR`, since it admits
+        /// nothing in any case that it did not ask for.
         pub fn peer_channels(mut self, kinds: crate::mux::PeerOpens) -> Self {
             self.common.peer_opens = kinds;
+            self
+        }
+
+        /// Which extended data is delivered and may be sent (RFC 4254 section 5.2). Default: standard
+        /// error, to clients.
+        pub fn extended_data(mut self, types: crate::mux::ExtendedData) -> Self {
+            self.common.extended_data = types;
             self
         }
 

@@ -205,7 +205,7 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
     }
 
     /// Makes a request on a channel (RFC 4254 section 5.4). With `want_reply`, `RequestReply` with the returned id
-    /// follows, in the order of the requests.
+    /// follows, in the order of the requests. Those that are sent without reply return no id.
     ///
     /// # Errors
     /// `NotOpen` before authentication or confirmation, `Blocked` while as much waits as may (try
@@ -264,6 +264,20 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
         self.core_mut().answer_global_request(token, Ok(body))
     }
 
+    /// Grants a `tcpip-forward` of a client (RFC 4254 section 7.1): we listen on `port`. The reply
+    /// carries it where the client left the choice to us, and nothing else.
+    ///
+    /// # Errors
+    /// As for [`Self::accept_global_request`]; `WrongAnswer` also if something else is asked, or
+    /// `port` is 0; the request is then refused.
+    fn accept_tcpip_forward(
+        &mut self,
+        token: IncomingGlobalRequest,
+        port: u16,
+    ) -> Result<(), ApiMisuse> {
+        self.core_mut().accept_tcpip_forward(token, port)
+    }
+
     /// Refuses a global request of the peer (RFC 4254 section 4).
     ///
     /// # Errors
@@ -288,6 +302,18 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
     /// `Closed` for an id that is no longer valid.
     fn readable_bytes(&self, channel: ChannelId) -> Result<usize, ChannelError> {
         self.core().readable_bytes(channel)
+    }
+
+    /// Sets the size of the receive window of a channel in bytes (RFC 4254 section 5.2), for
+    /// applications that know better than the window's own growth, which ends with it. A larger
+    /// window is told to the peer at once if it is by half or more; a smaller one comes about as
+    /// data is read, since what the peer was told before stands. No bound of
+    /// [`Limits`](crate::Limits) applies.
+    ///
+    /// # Errors
+    /// `NotOpen` before the channel is confirmed, `Closed`.
+    fn set_window_size(&mut self, channel: ChannelId, bytes: u32) -> Result<(), ChannelError> {
+        self.core_mut().set_window_size(channel, bytes)
     }
 
     /// Queues data (RFC 4254 section 5.2), as much as fits, and says how much that was. Where it was not everything,
@@ -343,7 +369,9 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
         self.core_mut().close_channel(channel)
     }
 
-    /// Sends `IGNORE` (RFC 4253 section 11.2), as padding against traffic analysis.
+    /// Sends `IGNORE` (RFC 4253 section 11.2), a packet that means nothing: padding of a size that the
+    /// caller chooses, against traffic analysis. It goes out at the next `poll_transmit`, before channel data that waits; the
+    /// peer answers nothing, and sees it as an event only where its config says `report_ignore`.
     ///
     /// # Errors
     /// `NotOpen` before authentication or confirmation, `Blocked` while as much waits as may (try

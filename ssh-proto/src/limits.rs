@@ -176,6 +176,10 @@ pub struct Limits {
     pub env_requests: u32,
     /// The receive window of a channel at open. Default 2 MiB, as OpenSSH.
     pub window_size: u32,
+    /// The size to which a receive window doubles by itself, each time the peer has used up the whole window and the application has kept up with reading; never because of what a peer declares. Default 16 MiB: a gigabit link with a round trip of 130 ms. No growth where it is not above [`Self::window_size`].
+    pub max_window_size: u32,
+    /// Bytes by which the windows of all channels of a connection together may have grown beyond [`Self::window_size`]: what growth can cost, should the application stop reading then. Default 32 MiB.
+    pub window_growth: u32,
     /// The maximum packet size that we announce for a channel. Default 32 KiB (RFC 4253 section 6.1).
     pub max_packet_size: u32,
     /// Bytes that the application may queue on a channel ahead of the peer's window. Default 256 KiB.
@@ -216,6 +220,8 @@ impl Default for Limits {
             pending_requests: 256,
             env_requests: 128,
             window_size: 2 << 20,
+            max_window_size: 16 << 20,
+            window_growth: 32 << 20,
             max_packet_size: 32 << 10,
             channel_send_buffer: 256 << 10,
             keepalive_interval: None,

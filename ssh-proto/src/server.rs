@@ -176,6 +176,7 @@ impl ServerConfigBuilder {
             signatures,
             report_ignore: common.report_ignore,
             peer_opens: common.peer_opens,
+            extended_data: common.extended_data,
             limits: common.limits,
         });
         let auth = Arc::new(AuthPolicy {

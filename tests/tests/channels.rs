@@ -1,12 +1,14 @@
 //! Channel data end to end: both streams, windows, back-pressure, EOF and CLOSE in every order.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use ssh_proto::error::{DisconnectReason, PeerMisbehaved};
 use ssh_proto::wire::connection::{ChannelData, ChannelWindowAdjust};
 use ssh_proto::wire::number;
 use ssh_proto::{
-    ChannelError, ClientConnection, ClientEvent, Connection, DataStream, Disconnected, Event,
-    ServerConnection, ServerEvent,
+    ChannelError, ChannelKind, ClientConnection, ClientEvent, Connection, DataStream, Disconnected,
+    Event, ExtendedData, ServerConnection, ServerEvent,
 };
 use ssh_tests::hostile::Victim;
 use ssh_tests::{
@@ -370,5 +372,188 @@ fn h9_window_of_one() {
             .map(|packet| packet.decode::<ChannelData<'_>>().data.len())
             .collect();
         assert_eq!(sizes, [9, 9, 2]);
+    });
+}
+
+/// H8, N5: on a long link a window that grows carries more per round trip, in both directions.
+#[test]
+fn n5_growing_windows_fill_a_long_link() {
+    const TOTAL: usize = 3 << 20;
+    const ROUND_TRIP: Duration = Duration::from_millis(200);
+    /// Round trips that a transfer takes.
+    fn round_trips(job: Job, most: u32) -> u32 {
+        let mut pair = Pair::builder(Mode::PLAIN)
+            .limits(|limits| {
+                limits.window_size = 64 << 10;
+                limits.max_window_size = most;
+                // What waits in the sender's buffer is no bound here.
+                limits.channel_send_buffer = 2 << 20;
+            })
+            .build();
+        pair.to_client.set_delay(ROUND_TRIP / 2, ROUND_TRIP / 2);
+        pair.to_server.set_delay(ROUND_TRIP / 2, ROUND_TRIP / 2);
+        let before = pair.now;
+        let mut client = ClientApp::new([job]).then_disconnect();
+        pair.run(&mut client, &mut ServerApp::new());
+        let result = &client.results[0];
+        assert!(result.closed && (result.stdout.len() == TOTAL || result.stdout == *b"3145728"));
+        let time = pair.now.saturating_duration_since(before);
+        u32::try_from(time.as_millis() / ROUND_TRIP.as_millis()).unwrap()
+    }
+    for job in [
+        Job::new(&format!("source {TOTAL}")),
+        Job::with_input("sink", vec![1; TOTAL]),
+    ] {
+        let fixed = round_trips(job.clone(), 0);
+        let grown = round_trips(job, 1 << 20);
+        println!("{fixed} round trips with a fixed window, {grown} with one that grows");
+        assert!(fixed >= 48, "{fixed}: 48 windows");
+        assert!(grown <= fixed / 3, "{grown} of {fixed}");
+    }
+}
+
+/// H8: a window that the application sets is the peer's at once, and shrinks as it is read.
+#[test]
+fn h8_windows_that_are_set() {
+    for_each_mode(|mode| {
+        let mut c = Connected::of(Pair::builder(mode).limits(|limits| {
+            limits.window_size = 1000;
+            limits.max_packet_size = 1000;
+        }));
+        let (at_client, at_server) = c.open();
+        let data = DataStream::Data;
+        assert_eq!(c.pair.client.write(at_client, data, &[1; 9000]), Ok(9000));
+        c.run();
+        assert_eq!(c.pair.server.readable_bytes(at_server), Ok(1000));
+        c.pair.server.set_window_size(at_server, 5000).unwrap();
+        c.run();
+        assert_eq!(c.pair.server.readable_bytes(at_server), Ok(5000));
+        c.pair.server.set_window_size(at_server, 100).unwrap();
+        assert_eq!(read_all(&mut c.pair.server, at_server).0.len(), 5000);
+        c.run();
+        assert_eq!(c.pair.server.readable_bytes(at_server), Ok(100));
+        c.pair.server.set_window_size(at_server, 0).unwrap();
+        assert_eq!(read_all(&mut c.pair.server, at_server).0.len(), 100);
+        c.run();
+        assert_eq!(c.pair.server.readable_bytes(at_server), Ok(0));
+        c.pair.server.set_window_size(at_server, u32::MAX).unwrap();
+        c.run();
+        assert_eq!(read_all(&mut c.pair.server, at_server).0.len(), 3900);
+        let early = c.pair.client.open_channel(&ChannelKind::Session).unwrap();
+        assert_eq!(
+            c.pair.client.set_window_size(early, 1),
+            Err(ChannelError::NotOpen)
+        );
+    });
+}
+
+/// H10: other types than standard error pass where both sides want it, and only there; what is not
+/// wanted is credited.
+#[test]
+fn h10_extended_data_of_every_type() {
+    const TYPES: [u32; 4] = [0, 1, 2, u32::MAX];
+    for_each_mode(|mode| {
+        for all in [false, true] {
+            let extended = match all {
+                true => ExtendedData::All,
+                false => ExtendedData::Stderr,
+            };
+            let mut c = Connected::of(
+                Pair::builder(mode)
+                    .client(|b| b.extended_data(extended))
+                    .server(|b| b.extended_data(extended))
+                    .limits(|limits| {
+                        limits.window_size = 400;
+                        limits.max_packet_size = 100;
+                    }),
+            );
+            let (at_client, at_server) = c.open();
+            for data_type in TYPES {
+                let stream = DataStream::Extended(data_type);
+                // More than a window, so that credit must come back.
+                let taken = c.pair.server.write(at_server, stream, &[9; 1000]);
+                assert_eq!(taken, Ok(1000));
+                let mut received = 0;
+                for _ in 0..10 {
+                    c.run();
+                    while let Ok(Some(chunk)) = c.pair.client.read(at_client) {
+                        assert_eq!(chunk.stream, stream);
+                        received += chunk.bytes.len();
+                    }
+                }
+                let delivered = all || stream == DataStream::STDERR;
+                assert_eq!(received, if delivered { 1000 } else { 0 });
+
+                let sent = c.pair.client.write(at_client, stream, b"from a client");
+                match all {
+                    false => assert_eq!(sent, Err(ChannelError::WrongRole)),
+                    true => {
+                        c.run();
+                        let chunk = c.pair.server.read(at_server).unwrap().unwrap();
+                        assert_eq!(
+                            (chunk.stream, &chunk.bytes[..]),
+                            (stream, &b"from a client"[..])
+                        );
+                    }
+                }
+            }
+            let done = DataStream::Data;
+            c.pair.server.write(at_server, done, b"done").unwrap();
+            c.run();
+            assert_eq!(read_all(&mut c.pair.client, at_client).0, b"done");
+        }
+    });
+}
+
+type Frame<E> = dyn Fn(&mut Hostile<E>, u32);
+
+/// H6, H11: frames for no channel, behind EOF and behind CLOSE, from a peer of either role.
+#[test]
+fn h11_frames_out_of_place() {
+    fn check<E: Victim>(mode: Mode) {
+        use ssh_proto::wire::connection::{ChannelClose, ChannelEof, ChannelExtendedData};
+        let data = |h: &mut Hostile<E>, recipient| {
+            h.send(&ChannelData {
+                recipient,
+                data: b"x",
+            });
+        };
+        let extended = |h: &mut Hostile<E>, recipient| {
+            h.send(&ChannelExtendedData {
+                recipient,
+                data_type: 1,
+                data: b"x",
+            });
+        };
+        let eof = |h: &mut Hostile<E>, recipient| h.send(&ChannelEof { recipient });
+        let close = |h: &mut Hostile<E>, recipient| h.send(&ChannelClose { recipient });
+        let frames: [&Frame<E>; 4] = [&data, &extended, &eof, &close];
+        for (i, frame) in frames.iter().enumerate() {
+            for recipient in [1, u32::MAX] {
+                let mut hostile = Hostile::<E>::at(Stage::Channel, mode);
+                frame(&mut hostile, recipient);
+                hostile.assert_disconnected(DisconnectReason::PROTOCOL_ERROR);
+            }
+            let mut hostile = Hostile::<E>::at(Stage::Channel, mode);
+            eof(&mut hostile, 0);
+            frame(&mut hostile, 0);
+            // Data is not; a second EOF and a CLOSE are.
+            assert_eq!(hostile.ended.is_some(), i < 2, "{i}");
+            let mut hostile = Hostile::<E>::at(Stage::Channel, mode);
+            close(&mut hostile, 0);
+            frame(&mut hostile, 0);
+            hostile.assert_disconnected(DisconnectReason::PROTOCOL_ERROR);
+            // Behind our own CLOSE everything is the peer's right until its own.
+            let mut hostile = Hostile::<E>::at(Stage::Channel, mode);
+            let channel = hostile.channel.unwrap();
+            hostile.connection.close_channel(channel).unwrap();
+            hostile.exchange();
+            frame(&mut hostile, 0);
+            assert_eq!(hostile.ended, None);
+        }
+    }
+    for_each_chunking(|mode| {
+        check::<ClientConnection>(mode);
+        check::<ServerConnection>(mode);
     });
 }

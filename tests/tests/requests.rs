@@ -1,10 +1,10 @@
 //! Requests and replies end to end: every kind, of channels and global, refused or granted, in order.
 
 use bytes::Bytes;
-use ssh_proto::error::DisconnectReason;
+use ssh_proto::error::{ApiMisuse, DisconnectReason};
 use ssh_proto::{
     ChannelError, ChannelId, ChannelKind, ChannelRequest, ClientEvent, Connection, DataStream,
-    Event, ExitSignal, GlobalRequest, Pty, ServerEvent, X11Cookie,
+    Event, ExitSignal, GlobalRequest, Pty, ServerEvent, X11Cookie, pty_mode,
 };
 use ssh_tests::{Connected, Pair, for_each_mode, read_all, take};
 
@@ -17,7 +17,13 @@ fn client_requests() -> Vec<ChannelRequest> {
             rows: 24,
             width: 640,
             height: 480,
-            modes: vec![(1, 3), (53, 1), (129, 38_400)],
+            modes: vec![
+                (pty_mode::VINTR, 3),
+                (pty_mode::IUTF8, 1),
+                (pty_mode::ECHO, 0),
+                (pty_mode::TTY_OP_OSPEED, 38_400),
+                (159, u32::MAX),
+            ],
         }),
         ChannelRequest::X11 {
             single_connection: true,
@@ -43,7 +49,9 @@ fn client_requests() -> Vec<ChannelRequest> {
             height: 4,
         },
         ChannelRequest::Signal(text("TERM")),
+        ChannelRequest::Signal(text("INFO@openssh.com")),
         ChannelRequest::Break(500),
+        ChannelRequest::Eow,
     ]
 }
 
@@ -68,9 +76,11 @@ fn every_request_of_a_client() {
                 // These ask for no reply, whatever is said (RFC 4254 sections 6.7 to 6.9).
                 let mute = matches!(
                     request,
-                    ChannelRequest::WindowChange { .. } | ChannelRequest::Signal(_)
+                    ChannelRequest::WindowChange { .. }
+                        | ChannelRequest::Signal(_)
+                        | ChannelRequest::Eow
                 );
-                let asked = c.pair.client.request(at_client, request, !mute).unwrap();
+                let asked = c.pair.client.request(at_client, request, true).unwrap();
                 assert_eq!(asked.is_some(), !mute);
                 c.run();
                 let token = take!(c.server.events, ServerEvent::Shared(Event::Request(r)) => r);
@@ -82,6 +92,7 @@ fn every_request_of_a_client() {
                     _ => c.pair.server.reject_request(token).unwrap(),
                 }
                 c.run();
+                assert_eq!(c.client.count("RequestReply"), usize::from(!mute));
                 if let Some(asked) = asked {
                     let (id, ok) = take!(
                         c.client.events,
@@ -91,6 +102,85 @@ fn every_request_of_a_client() {
                     assert_eq!((id, ok), (asked, i % 2 == 0), "{request:?}");
                 }
             }
+        }
+    });
+}
+
+/// What a server may ask for, and what it may not.
+#[test]
+fn every_request_of_a_server() {
+    for_each_mode(|mode| {
+        let mut c = Connected::new(mode);
+        let (at_client, at_server) = c.open();
+        let unknown = ChannelRequest::Unknown {
+            name: "crab@example.org".into(),
+            body: Bytes::from_static(b"\0\x01"),
+        };
+        for (i, request) in [
+            ChannelRequest::XonXoff(true),
+            ChannelRequest::XonXoff(false),
+            ChannelRequest::Signal("USR1".into()),
+            ChannelRequest::Eow,
+            unknown.clone(),
+            unknown,
+        ]
+        .iter()
+        .enumerate()
+        {
+            let mute = i < 4;
+            let asked = c.pair.server.request(at_server, request, true).unwrap();
+            assert_eq!(asked.is_none(), mute, "{request:?}");
+            c.run();
+            let token = take!(c.client.events, ClientEvent::Shared(Event::Request(r)) => r);
+            assert_eq!(
+                (token.request(), token.channel(), token.wants_reply()),
+                (request, at_client, !mute)
+            );
+            match i % 2 {
+                0 => c.pair.client.accept_request(token).unwrap(),
+                _ => c.pair.client.reject_request(token).unwrap(),
+            }
+            c.run();
+            assert_eq!(c.server.count("RequestReply"), usize::from(!mute));
+            if let Some(asked) = asked {
+                let (id, ok) = take!(
+                    c.server.events,
+                    ServerEvent::Shared(Event::RequestReply { request, success, .. })
+                        => (request, success)
+                );
+                assert_eq!((id, ok), (asked, i % 2 == 0));
+            }
+        }
+        let mut requests = client_requests();
+        requests.retain(|request| {
+            !matches!(
+                request,
+                ChannelRequest::Unknown { .. } | ChannelRequest::Eow | ChannelRequest::Signal(_)
+            )
+        });
+        requests.extend([
+            ChannelRequest::Exec("true".into()),
+            ChannelRequest::Subsystem("sftp".into()),
+        ]);
+        for request in &requests {
+            assert_eq!(
+                c.pair.server.request(at_server, request, true),
+                Err(ChannelError::WrongRole)
+            );
+        }
+        for request in [
+            ChannelRequest::XonXoff(true),
+            ChannelRequest::ExitStatus(0),
+            ChannelRequest::ExitSignal(ExitSignal {
+                signal: "HUP".into(),
+                core_dumped: false,
+                message: "".into(),
+            }),
+        ] {
+            assert_eq!(
+                c.pair.client.request(at_client, &request, false),
+                Err(ChannelError::WrongRole)
+            );
         }
     });
 }
@@ -209,7 +299,7 @@ fn h12_replies_are_ordered() {
                     replies.push((request, success));
                 }
                 ClientEvent::Shared(Event::GlobalReply { request, result }) => {
-                    global_replies.push((request, result.unwrap()));
+                    global_replies.push((request, result.unwrap().body().clone()));
                 }
                 _ => {}
             }
@@ -284,7 +374,7 @@ fn every_global_request() {
                 ClientEvent::Shared(Event::GlobalReply { request, result }) => (request, result)
             );
             assert_eq!(
-                (Some(id), &result.unwrap()[..]),
+                (Some(id), &result.unwrap().body()[..]),
                 (asked, body),
                 "{request:?}"
             );
@@ -309,6 +399,78 @@ fn every_global_request() {
         let token = take!(c.client.events, ClientEvent::Shared(Event::GlobalRequest(t)) => t);
         assert_eq!(token.request(), &keys);
         assert!(!token.wants_reply());
+    });
+}
+
+/// I3, I4: the port goes out exactly where it was left to the server, and reaches the application
+/// as one in any case.
+#[test]
+fn i4_the_port_of_a_forward() {
+    for_each_mode(|mode| {
+        let mut c = Connected::new(mode);
+        for (asked, listens, reply) in [
+            (0, 2222, &[0, 0, 0x08, 0xae][..]),
+            (22, 22, b""),
+            (65_535, 65_535, b""),
+        ] {
+            let request = GlobalRequest::TcpipForward {
+                address: "".into(),
+                port: asked,
+            };
+            c.pair.client.global_request(&request, true).unwrap();
+            c.run();
+            let token = take!(c.server.events, ServerEvent::Shared(Event::GlobalRequest(t)) => t);
+            c.pair.server.accept_tcpip_forward(token, listens).unwrap();
+            c.run();
+            let result = take!(
+                c.client.events,
+                ClientEvent::Shared(Event::GlobalReply { result, .. }) => result
+            );
+            let granted = result.unwrap();
+            assert_eq!(granted.port(), Some(listens));
+            assert_eq!(granted.body(), reply);
+        }
+        // Neither is no port nor another request granted so.
+        let unknown = GlobalRequest::Unknown {
+            name: "x@example.org".into(),
+            body: "".into(),
+        };
+        let forward = GlobalRequest::TcpipForward {
+            address: "".into(),
+            port: 0,
+        };
+        for (request, port) in [(forward, 0), (unknown, 22)] {
+            c.pair.client.global_request(&request, true).unwrap();
+            c.run();
+            let token = take!(c.server.events, ServerEvent::Shared(Event::GlobalRequest(t)) => t);
+            let answer = c.pair.server.accept_tcpip_forward(token, port);
+            assert_eq!(answer, Err(ApiMisuse::WrongAnswer));
+            c.run();
+            let result = take!(
+                c.client.events,
+                ClientEvent::Shared(Event::GlobalReply { result, .. }) => result
+            );
+            assert!(result.is_err());
+        }
+        // Ports that are none are not even sent.
+        for port in [65_536, u32::MAX] {
+            let address = || Bytes::from_static(b"");
+            for request in [
+                GlobalRequest::TcpipForward {
+                    address: address(),
+                    port,
+                },
+                GlobalRequest::CancelTcpipForward {
+                    address: address(),
+                    port,
+                },
+            ] {
+                assert_eq!(
+                    c.pair.client.global_request(&request, true),
+                    Err(ChannelError::Invalid)
+                );
+            }
+        }
     });
 }
 
@@ -345,7 +507,44 @@ fn calls_out_of_place() {
 fn padding_and_debugging() {
     for_each_mode(|mode| {
         for report in [false, true] {
-            let mut c = Connected::of(Pair::builder(mode).client(|b| b.report_ignore(report)));
+            let mut c = Connected::of(
+                Pair::builder(mode)
+                    .client(|b| b.report_ignore(report))
+                    .server(|b| b.report_ignore(report)),
+            );
+            // Padding changes the size of what is sent, and nothing else.
+            let (at_client, at_server) = c.open();
+            for size in [0, 1, 1000, 32_000] {
+                let before = [c.pair.to_client.total(), c.pair.to_server.total()];
+                let padding = vec![7; size];
+                c.pair.server.send_ignore(&padding).unwrap();
+                c.pair.client.send_ignore(&padding).unwrap();
+                c.pair
+                    .server
+                    .write(at_server, DataStream::Data, b"s")
+                    .unwrap();
+                c.pair
+                    .client
+                    .write(at_client, DataStream::Data, b"c")
+                    .unwrap();
+                c.run();
+                let after = [c.pair.to_client.total(), c.pair.to_server.total()];
+                assert!((0..2).all(|i| after[i] - before[i] > size as u64));
+                assert_eq!(read_all(&mut c.pair.client, at_client).0, b"s");
+                assert_eq!(read_all(&mut c.pair.server, at_server).0, b"c");
+                if report {
+                    let (at_client, at_server) = (
+                        take!(c.client.events, ClientEvent::Shared(Event::Ignore(i)) => i),
+                        take!(c.server.events, ServerEvent::Shared(Event::Ignore(i)) => i),
+                    );
+                    assert!(at_client == padding && at_server == padding);
+                }
+                assert_eq!(c.client.count("Ignore") + c.server.count("Ignore"), 0);
+            }
+            assert_eq!(
+                c.pair.client.send_ignore(&[0; 32_001]),
+                Err(ChannelError::TooLong)
+            );
             c.pair.server.send_ignore(b"traffic analysis").unwrap();
             c.pair.server.send_debug(true, "look\x1b[A").unwrap();
             c.pair.client.send_debug(false, "here").unwrap();

@@ -77,6 +77,14 @@ impl<S: Side> Core<S> {
             .readable_bytes(channel)
     }
 
+    pub(crate) fn set_window_size(
+        &mut self,
+        channel: ChannelId,
+        bytes: u32,
+    ) -> Result<(), ChannelError> {
+        self.open_mux()?.0.set_window_size(channel, bytes)
+    }
+
     pub(crate) fn write(
         &mut self,
         channel: ChannelId,
@@ -217,6 +225,20 @@ impl<S: Side> Core<S> {
         let IncomingGlobalRequest { ticket, key, .. } = token;
         let Some(ticket) = ticket else { return Ok(()) };
         self.answer_on_mux(ticket, |mux, outbox| mux.answer_global(key, result, outbox))
+    }
+
+    /// The port goes out exactly where it was left to us.
+    pub(crate) fn accept_tcpip_forward(
+        &mut self,
+        token: IncomingGlobalRequest,
+        port: u16,
+    ) -> Result<(), ApiMisuse> {
+        let (GlobalRequest::TcpipForward { port: asked, .. }, 1..) = (&token.request, port) else {
+            return Err(ApiMisuse::WrongAnswer);
+        };
+        let told = u32::from(port).to_be_bytes();
+        let body: &[u8] = if *asked == 0 { &told } else { &[] };
+        self.answer_global_request(token, Ok(body))
     }
 
     /// The fail-closed answers to questions whose tokens were dropped.

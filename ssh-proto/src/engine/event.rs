@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::token::{IncomingChannel, IncomingGlobalRequest, IncomingRequest, SignRequest};
 use crate::auth::Authenticated;
 use crate::error::{DisconnectReason, Error};
-use crate::mux::{ChannelId, ExitSignal, OpenFailure, RequestId};
+use crate::mux::{ChannelId, ExitSignal, GlobalReply, OpenFailure, RequestId};
 use crate::text::PeerText;
 use crate::transport::ident::Identification;
 use crate::transport::kex::Negotiated;
@@ -82,7 +82,7 @@ pub enum Event {
         /// The id that the request was given.
         request: RequestId,
         /// What it answered with, or that it refused.
-        result: Result<Bytes, RequestRefused>,
+        result: Result<GlobalReply, RequestRefused>,
     },
     /// The peer sent `IGNORE`. Raised only where the config asks for it.
     Ignore(Bytes),

@@ -29,7 +29,7 @@ use crate::auth::Authenticated;
 use crate::crypto::{SecureRandom, Signature, SignatureAlgorithm};
 use crate::error::{ApiMisuse, DisconnectReason, Error, Limit};
 use crate::limits::{Limits, MAX_PEER_TEXT};
-use crate::mux::{ChannelId, Mux, PeerOpens, RequestId, RequestKey};
+use crate::mux::{ChannelId, ExtendedData, Mux, PeerOpens, RequestId, RequestKey};
 use crate::text::cut;
 use crate::time::{Instant, Timer, TimerTable};
 use crate::transport::ident::Identification;
@@ -47,6 +47,7 @@ pub struct Settings {
     pub(crate) report_ignore: bool,
     /// The channels that the peer may ask the application to open.
     pub(crate) peer_opens: PeerOpens,
+    pub(crate) extended_data: ExtendedData,
 }
 
 /// One connection, whose role-specific half is `S`.

@@ -272,6 +272,7 @@ impl<S: Side> Core<S> {
         self.phase = Phase::Connection;
         let mut mux = Mux::new(S::ROLE, &proof, limits);
         mux.allow_open(self.settings.peer_opens);
+        mux.pass_extended_data(self.settings.extended_data);
         self.mux = Some(Box::new(mux));
         self.transport.set_authenticated();
         self.timers.stop(Timer::LoginGrace);

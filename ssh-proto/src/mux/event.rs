@@ -1,8 +1,6 @@
 //! What the connection protocol has to say to the engine, and what it hands over to be sealed.
 
-use bytes::Bytes;
-
-use super::global::GlobalRequest;
+use super::global::{GlobalReply, GlobalRequest};
 use super::kind::ChannelKind;
 use super::request::{ChannelRequest, ExitSignal};
 use super::types::{ChannelId, OpenFailure, RequestId, RequestKey};
@@ -70,6 +68,6 @@ pub(crate) enum MuxEvent {
     /// The peer answered a global request of ours.
     GlobalReply {
         request: RequestId,
-        result: Result<Bytes, ()>,
+        result: Result<GlobalReply, ()>,
     },
 }

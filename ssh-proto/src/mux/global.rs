@@ -15,8 +15,8 @@ use crate::wire::connection::{GlobalRequestKind, TcpipForward};
 #[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GlobalRequest {
-    /// Listen on a port (RFC 4254 section 7.1). Clients ask; where `port` is 0 the reply carries the
-    /// port that was chosen, four bytes.
+    /// Listen on a port (RFC 4254 section 7.1). Clients ask; [`GlobalReply::port`] says which one
+    /// it is, and `accept_tcpip_forward` tells them.
     TcpipForward {
         /// The address to bind.
         address: Bytes,
@@ -160,6 +160,11 @@ impl GlobalRequest {
         }
     }
 
+    /// Whether it may want a reply.
+    pub(super) const fn takes_reply(&self) -> bool {
+        !matches!(self, Self::HostKeys(_))
+    }
+
     /// Whether this role may send it.
     pub(super) const fn is_sent_by(&self, role: Role) -> bool {
         match self {
@@ -184,6 +189,26 @@ impl GlobalRequest {
 /// Whether a request of this name, global or on a channel, asks for nothing but a sign of life.
 pub(super) fn is_keepalive(name: &[u8]) -> bool {
     name.len() <= MAX_NAME && (name.starts_with(b"keepalive@") || name.starts_with(b"keep-alive@"))
+}
+
+/// What the peer granted a global request with (RFC 4254 section 4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GlobalReply {
+    body: Bytes,
+    port: Option<u16>,
+}
+
+impl GlobalReply {
+    /// The port that the server listens on, if this answers `tcpip-forward`: the one that was asked
+    /// for, or the one that the server chose for port 0 (RFC 4254 section 7.1).
+    pub const fn port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// What the request defines as its reply, raw; mostly empty.
+    pub const fn body(&self) -> &Bytes {
+        &self.body
+    }
 }
 
 /// Ports have 16 bits, whatever the wire's 32.
@@ -224,17 +249,24 @@ impl Asked {
         Self { id, port }
     }
 
-    /// Whether the body of a `REQUEST_SUCCESS` is one that this request can have: for
+    /// What a `REQUEST_SUCCESS` with this body says, if this request can have such a one: for
     /// `tcpip-forward` four bytes if the port was left to the server, which chose one; else nothing,
     /// or the same port again (protocol notes I4).
-    pub(super) fn accepts(&self, body: &[u8]) -> bool {
-        match (self.port, body) {
-            (None, _) => true,
-            (Some(0), _) => <[u8; 4]>::try_from(body)
-                .map(u32::from_be_bytes)
-                .is_ok_and(|port| port != 0 && is_port(port)),
-            (Some(_), []) => true,
-            (Some(port), _) => body == port.to_be_bytes(),
-        }
+    pub(super) fn reply(&self, body: &[u8]) -> Option<GlobalReply> {
+        let told = <[u8; 4]>::try_from(body).ok().map(u32::from_be_bytes);
+        let bound = match self.port {
+            None => None,
+            Some(0) => Some(told.filter(|port| *port != 0)?),
+            Some(asked) if body.is_empty() || told == Some(asked) => Some(asked),
+            Some(_) => return None,
+        };
+        let port = match bound {
+            Some(port) => Some(u16::try_from(port).ok()?),
+            None => None,
+        };
+        Some(GlobalReply {
+            body: Bytes::copy_from_slice(body),
+            port,
+        })
     }
 }

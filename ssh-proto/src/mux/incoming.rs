@@ -5,13 +5,13 @@ use bytes::Bytes;
 use super::Mux;
 use super::channel::{Channel, Stage};
 use super::event::MuxEvent;
-use super::global::{GlobalRequest, is_keepalive, is_port};
+use super::global::{GlobalReply, GlobalRequest, is_keepalive, is_port};
 use super::kind::{ChannelKind, PeerOpens};
 use super::recv::RecvHalf;
 use super::request::ChannelRequest;
 use super::send::SendHalf;
 use super::table::Table;
-use super::types::{ChannelId, DataStream, OpenFailure, RequestKey};
+use super::types::{ChannelId, DataStream, ExtendedData, OpenFailure, RequestKey};
 use crate::error::{DecodeError, Error, Limit, PeerMisbehaved};
 use crate::limits::{MAX_NAME, MAX_UNSOLICITED_REPLIES, MIN_PEER_MAX_PACKET};
 use crate::role::Role;
@@ -95,6 +95,7 @@ impl Mux {
                 self.sessions = self.sessions.saturating_add(usize::from(is_session));
                 let kind = ChannelKind::from_wire(&open.kind);
                 self.events.push_back(MuxEvent::OpenRequested { id, kind });
+                self.invitations.follow(&open.kind);
             }
             Err(reason) => out.push(&wire::ChannelOpenFailure {
                 recipient: open.sender,
@@ -117,7 +118,12 @@ impl Mux {
             {
                 return Err(OpenFailure::UNKNOWN_CHANNEL_TYPE);
             }
-            _ if !admitted.contains(kind) || !self.permit.allows(&open.kind) => {
+            _ if !admitted.contains(kind)
+                || !self.permit.allows(&open.kind)
+                || self.role == Role::Client
+                    && kind != PeerOpens::UNKNOWN
+                    && !self.invitations.admit(&open.kind) =>
+            {
                 return Err(OpenFailure::ADMINISTRATIVELY_PROHIBITED);
             }
             ChannelOpenKind::DirectTcpip(tcpip) | ChannelOpenKind::ForwardedTcpip(tcpip)
@@ -201,12 +207,11 @@ impl Mux {
             return Ok(());
         }
         self.user_data_seen = true;
-        let is_known = match stream {
-            DataStream::Data => true,
-            stream => stream == DataStream::STDERR && self.role == Role::Client,
-        };
+        let is_known = stream == DataStream::Data
+            || self.extended_data == ExtendedData::All
+            || stream == DataStream::STDERR && self.role == Role::Client;
         if channel.dropped || !is_known {
-            channel.recv.discard(data.len());
+            // Not unread, so credit is owed for it.
             self.update(id);
             return Ok(());
         }
@@ -306,6 +311,7 @@ impl Mux {
         if channel.ours.is_empty() {
             channel.ours.shrink_to(4);
         }
+        self.invitations.answered(request, success, None);
         if !channel.dropped {
             self.events.push_back(MuxEvent::RequestReply {
                 id,
@@ -365,12 +371,12 @@ impl Mux {
         if self.globals.ours.is_empty() {
             self.globals.ours.shrink_to(4);
         }
+        let result = body.and_then(|body| asked.reply(body)).ok_or(());
+        let port = result.as_ref().ok().and_then(GlobalReply::port);
+        self.invitations.answered(asked.id, result.is_ok(), port);
         self.events.push_back(MuxEvent::GlobalReply {
             request: asked.id,
-            result: body
-                .filter(|body| asked.accepts(body))
-                .map(Bytes::copy_from_slice)
-                .ok_or(()),
+            result,
         });
         Ok(())
     }

@@ -196,8 +196,11 @@ impl ChannelKind {
 /// A set of channel types that the peer's opens may bring before the application; what is not in it
 /// is refused without an event.
 ///
-/// A client admits none at first: it asked for nothing that the server would open
-/// (RFC 4254 sections 6.1, 6.3.2 and 7.2). A server admits everything that a client may open.
+/// Whatever is in it, a client admits of the types that have a name here only what it asked for and
+/// was not refused (RFC 4254 sections 6.1, 6.3.2 and 7.2): connections to a port or socket whose forwarding it
+/// requested and did not cancel, X11 and agent connections after it requested them on a session.
+/// So [`Self::ASKED_FOR`] is safe as its default. A server admits at first everything that a client
+/// may open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerOpens(u16);
 
@@ -222,6 +225,9 @@ impl PeerOpens {
     pub const AGENT: Self = Self(1 << 7);
     /// Types that are not known here, raw.
     pub const UNKNOWN: Self = Self(1 << 8);
+    /// Everything of a server's that a client can ask for.
+    pub const ASKED_FOR: Self =
+        Self(Self::FORWARDED_TCPIP.0 | Self::FORWARDED_STREAMLOCAL.0 | Self::X11.0 | Self::AGENT.0);
     /// Everything.
     pub const ALL: Self = Self((1 << 9) - 1);
 
@@ -245,20 +251,14 @@ impl PeerOpens {
                     | Self::TUN.0
                     | Self::UNKNOWN.0,
             ),
-            Role::Server => Self(
-                Self::FORWARDED_TCPIP.0
-                    | Self::FORWARDED_STREAMLOCAL.0
-                    | Self::X11.0
-                    | Self::AGENT.0
-                    | Self::UNKNOWN.0,
-            ),
+            Role::Server => Self(Self::ASKED_FOR.0 | Self::UNKNOWN.0),
         }
     }
 
     /// What the peer of this role may open until the application says otherwise.
     pub(super) const fn at_first(role: Role) -> Self {
         match role {
-            Role::Client => Self::NONE,
+            Role::Client => Self::ASKED_FOR,
             Role::Server => Self::openable_by(Role::Client),
         }
     }

@@ -9,8 +9,10 @@ mod channel;
 mod event;
 mod global;
 mod incoming;
+mod invite;
 mod kind;
 mod permit;
+pub mod pty_mode;
 mod recv;
 mod reply;
 mod request;
@@ -27,17 +29,20 @@ use bytes::{Bytes, BytesMut};
 
 use self::channel::{Channel, Stage};
 pub(crate) use self::event::{MuxEvent, Pulled};
-pub use self::global::GlobalRequest;
 use self::global::{Asked, Globals};
+pub use self::global::{GlobalReply, GlobalRequest};
+use self::invite::Invitations;
 pub use self::kind::{ChannelKind, PeerOpens};
 use self::permit::Permit;
-use self::recv::RecvHalf;
+use self::recv::{Growth, RecvHalf};
 pub use self::request::{ChannelRequest, ExitSignal, Pty, X11Cookie};
 use self::schedule::Turns;
 use self::send::{SendHalf, Sent};
 use self::table::Table;
 pub(crate) use self::types::RequestKey;
-pub use self::types::{ChannelError, ChannelId, Chunk, DataStream, OpenFailure, RequestId};
+pub use self::types::{
+    ChannelError, ChannelId, Chunk, DataStream, ExtendedData, OpenFailure, RequestId,
+};
 use crate::auth::Authenticated;
 use crate::error::Error;
 use crate::limits::{Limits, MAX_PACKET_LENGTH, MAX_REQUEST_TEXT, MIN_PEER_MAX_PACKET};
@@ -103,6 +108,10 @@ pub(crate) struct Mux {
     globals: Globals,
     peer_opens: PeerOpens,
     permit: Permit,
+    /// What this client asked for; beyond it `peer_opens` admits nothing that has a name here.
+    invitations: Invitations,
+    extended_data: ExtendedData,
+    growth: Growth,
     /// The client opens no more sessions.
     no_more_sessions: bool,
     /// Session channels that the peer opened.
@@ -132,6 +141,9 @@ impl Mux {
             globals: Globals::new(),
             peer_opens: PeerOpens::at_first(role),
             permit: Permit::new(proof.permissions()),
+            invitations: Invitations::new(),
+            extended_data: ExtendedData::default(),
+            growth: Growth::new(limits),
             no_more_sessions: false,
             sessions: 0,
             unanswered: 0,
@@ -161,6 +173,11 @@ impl Mux {
     /// Lets opens of these kinds come before the application from now on, and no others.
     pub(crate) fn allow_open(&mut self, kinds: PeerOpens) {
         self.peer_opens = kinds;
+    }
+
+    /// Delivers and sends this extended data from now on.
+    pub(crate) fn pass_extended_data(&mut self, types: ExtendedData) {
+        self.extended_data = types;
     }
 
     /// Bytes that the application has not read, of all channels.
@@ -270,13 +287,13 @@ impl Mux {
             ChannelRequest::Pty(pty) => wire::encode_terminal_modes(&pty.modes),
             _ => alloc::vec::Vec::new(),
         };
-        let mut message = wire::ChannelRequest {
+        let want_reply = want_reply && request.takes_reply();
+        let message = wire::ChannelRequest {
             recipient: channel.send.recipient,
             kind: request.to_wire(&modes),
             want_reply,
         };
         if request.is_exit() {
-            message.want_reply = false;
             let mut payload = BytesMut::new();
             message.to_payload(&mut payload);
             channel.send.exit(payload.freeze())?;
@@ -294,11 +311,13 @@ impl Mux {
         } else {
             out.push(&message);
         }
-        Ok(want_reply.then(|| {
-            let request = next_request(&mut self.next_request);
-            channel.ours.push_back(request);
-            request
-        }))
+        let reply = want_reply.then(|| {
+            let id = next_request(&mut self.next_request);
+            channel.ours.push_back(id);
+            id
+        });
+        self.invitations.asked(id, request, reply);
+        Ok(reply)
     }
 
     /// Answers a request of the peer; the reply leaves when all before it are answered.
@@ -335,6 +354,19 @@ impl Mux {
         let channel = self.table.get(id).ok_or(ChannelError::Closed)?;
         channel.check_open()?;
         Ok(channel.recv.unread())
+    }
+
+    /// Brings the receive window to this size from now on.
+    pub(crate) fn set_window_size(
+        &mut self,
+        id: ChannelId,
+        bytes: u32,
+    ) -> Result<(), ChannelError> {
+        let channel = self.table.get_mut(id).ok_or(ChannelError::Closed)?;
+        channel.check_open()?;
+        channel.recv.resize(bytes, &mut self.growth);
+        self.update(id);
+        Ok(())
     }
 
     /// Queues as much of `data` as there is room for and says how much. After a short write, one
@@ -409,6 +441,7 @@ impl Mux {
         if request.text_len() > MAX_REQUEST_TEXT {
             return Err(ChannelError::TooLong);
         }
+        let want_reply = want_reply && request.takes_reply();
         if self.bounds.is_full(out)
             || want_reply && self.globals.ours.len() >= self.bounds.pending_requests
         {
@@ -421,11 +454,13 @@ impl Mux {
             kind: request.to_wire(),
             want_reply,
         });
-        Ok(want_reply.then(|| {
+        let reply = want_reply.then(|| {
             let id = next_request(&mut self.next_request);
             self.globals.ours.push_back(Asked::new(id, request));
             id
-        }))
+        });
+        self.invitations.global_asked(request, reply);
+        Ok(reply)
     }
 
     /// Awaits no reply any more to our oldest global request, if it is this one.
@@ -465,7 +500,7 @@ impl Mux {
         if let Some(id) = self.creditors.first() {
             let channel = self.table.get_mut(id).ok_or(MISSING)?;
             let recipient = channel.send.recipient;
-            let bytes = channel.recv.credit();
+            let bytes = channel.recv.credit(&mut self.growth);
             emit(Pulled::WindowAdjust(wire::ChannelWindowAdjust {
                 recipient,
                 bytes,
@@ -502,7 +537,10 @@ impl Mux {
     ) -> Result<&mut SendHalf, ChannelError> {
         let channel = self.table.get_mut(id).ok_or(ChannelError::Closed)?;
         channel.check_open()?;
-        if stream != DataStream::Data && self.role == Role::Client {
+        if stream != DataStream::Data
+            && self.role == Role::Client
+            && self.extended_data != ExtendedData::All
+        {
             return Err(ChannelError::WrongRole);
         }
         Ok(&mut channel.send)
@@ -533,10 +571,12 @@ impl Mux {
     /// Frees a channel that is in no turn.
     fn remove(&mut self, id: ChannelId) {
         self.forget_requests(id);
-        if let Some(channel) = self.table.remove(id)
-            && channel.is_peers_session
-        {
-            self.sessions = self.sessions.saturating_sub(1);
+        if let Some(channel) = self.table.remove(id) {
+            self.growth.give_back(channel.recv.grown());
+            self.invitations.session_gone(id);
+            if channel.is_peers_session {
+                self.sessions = self.sessions.saturating_sub(1);
+            }
         }
     }
 

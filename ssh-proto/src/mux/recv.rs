@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::types::{Chunk, DataStream};
 use crate::error::PeerMisbehaved;
-use crate::limits::MAX_UNREAD_PIECES;
+use crate::limits::{Limits, MAX_UNREAD_PIECES};
 
 /// Small pieces are copied together up to this size.
 const GATHERED: usize = 32 << 10;
@@ -19,15 +19,39 @@ enum Piece {
     Gathered(BytesMut),
 }
 
+/// How far windows may grow by themselves: one bound for each, one for all of a connection.
+pub(super) struct Growth {
+    /// The largest window.
+    most: u32,
+    /// Bytes by which the windows of all channels together may still grow.
+    left: u32,
+}
+
+impl Growth {
+    pub(super) const fn new(limits: &Limits) -> Self {
+        Self {
+            most: limits.max_window_size,
+            left: limits.window_growth,
+        }
+    }
+
+    /// Takes back what a channel that is gone had grown by.
+    pub(super) const fn give_back(&mut self, bytes: u32) {
+        self.left = self.left.saturating_add(bytes);
+    }
+}
+
 /// The receiving half.
 pub(super) struct RecvHalf {
     /// Bytes that the peer may still send, as it knows.
     window: u32,
-    /// What `window` is brought back to; a larger value here would grow it.
+    /// What `window` and `unread` together are brought back to.
     target: u32,
+    /// The part of `target` that came of growth.
+    grown: u32,
+    /// Bytes received since the window was opened or grew; `None` where it grows no more.
+    used: Option<u32>,
     max_packet: u32,
-    /// Bytes read or discarded that are not given back yet. `window + unread + consumed <= target`.
-    consumed: u32,
     pieces: VecDeque<(DataStream, Piece)>,
     /// Bytes in `pieces`.
     unread: usize,
@@ -42,8 +66,9 @@ impl RecvHalf {
         Self {
             window,
             target: window,
+            grown: 0,
+            used: Some(0),
             max_packet,
-            consumed: 0,
             pieces: VecDeque::new(),
             unread: 0,
             eof: false,
@@ -63,8 +88,25 @@ impl RecvHalf {
         self.unread
     }
 
+    #[cfg(test)]
+    pub(super) const fn target(&self) -> u32 {
+        self.target
+    }
+
+    pub(super) const fn grown(&self) -> u32 {
+        self.grown
+    }
+
     pub(super) const fn is_closed(&self) -> bool {
         self.closed
+    }
+
+    /// Sets the size of the window; it grows by itself no more. What the peer was told it may send
+    /// stands: a smaller window comes of credit that is withheld.
+    pub(super) fn resize(&mut self, bytes: u32, growth: &mut Growth) {
+        growth.give_back(core::mem::take(&mut self.grown));
+        self.used = None;
+        self.target = bytes;
     }
 
     /// Notes the peer's EOF; whether it is the first.
@@ -90,6 +132,7 @@ impl RecvHalf {
             .window
             .checked_sub(len)
             .ok_or(PeerMisbehaved::WindowExceeded)?;
+        self.used = self.used.map(|used| used.saturating_add(len));
         Ok(())
     }
 
@@ -119,14 +162,7 @@ impl RecvHalf {
         }
     }
 
-    /// Credits data that was charged and is of no use.
-    pub(super) fn discard(&mut self, len: usize) {
-        self.consumed = self
-            .consumed
-            .saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
-    }
-
-    /// Takes the next chunk and credits it.
+    /// Takes the next chunk, which makes room for more.
     pub(super) fn read(&mut self) -> Option<Chunk> {
         let (stream, piece) = self.pieces.pop_front()?;
         let bytes = match piece {
@@ -134,35 +170,63 @@ impl RecvHalf {
             Piece::Gathered(gathered) => gathered.freeze(),
         };
         self.unread = self.unread.saturating_sub(bytes.len());
-        self.discard(bytes.len());
         if self.pieces.is_empty() {
             self.pieces.shrink_to(4);
         }
         Some(Chunk { stream, bytes })
     }
 
-    /// Credits everything that is unread; how much it was.
+    /// Discards everything that is unread, of a channel that the application reads no more; how
+    /// much it was.
     pub(super) fn discard_all(&mut self) -> usize {
-        let unread = core::mem::take(&mut self.unread);
+        self.used = None;
         self.pieces = VecDeque::new();
-        self.discard(unread);
-        unread
+        core::mem::take(&mut self.unread)
     }
 
-    /// Whether credit is to be given back: half the window was consumed, or, while much is unread
-    /// and less than half of the window is left, more than three packets were.
+    fn unread_window(&self) -> u32 {
+        u32::try_from(self.unread).unwrap_or(u32::MAX)
+    }
+
+    /// Bytes that the peer may be told it can send beyond what it knows: those that were read or
+    /// discarded, and those by which the window grew.
+    fn owed(&self) -> u32 {
+        self.target
+            .saturating_sub(self.window)
+            .saturating_sub(self.unread_window())
+    }
+
+    /// Whether credit is to be given: for half the window, or, while much is unread and less than
+    /// half of the window is left, for more than three packets.
     pub(super) fn owes_credit(&self) -> bool {
         let half = (self.target / 2).max(1);
         let ends = self.eof || self.closed;
-        !ends
-            && (self.consumed >= half
-                || self.window < half && self.consumed > self.max_packet.saturating_mul(3))
+        let owed = self.owed();
+        !ends && (owed >= half || self.window < half && owed > self.max_packet.saturating_mul(3))
     }
 
-    /// Gives the credit back: the bytes to announce.
-    pub(super) fn credit(&mut self) -> u32 {
-        let credit = core::mem::take(&mut self.consumed);
+    /// Gives the credit: the bytes to announce.
+    pub(super) fn credit(&mut self, growth: &mut Growth) -> u32 {
+        self.grow(growth);
+        let credit = self.owed();
         self.window = self.window.saturating_add(credit);
         credit
+    }
+
+    /// Doubles the window, as far as it may, once the peer has used up all of it and the
+    /// application has kept up with reading: on a long link it is the window that holds the peer
+    /// back then, and on a short one a larger window costs nothing while it is read. Where the
+    /// application falls behind, a larger window would only be filled.
+    fn grow(&mut self, growth: &mut Growth) {
+        let keeps_up = self.unread_window() <= self.target / 4;
+        if !keeps_up || self.used.is_none_or(|used| used < self.target) {
+            return;
+        }
+        let room = growth.most.saturating_sub(self.target).min(growth.left);
+        let by = self.target.min(room);
+        growth.left = growth.left.saturating_sub(by);
+        self.grown = self.grown.saturating_add(by);
+        self.target = self.target.saturating_add(by);
+        self.used = Some(0);
     }
 }

@@ -59,11 +59,14 @@ pub enum ChannelRequest {
     },
     /// Whether the client may do flow control (RFC 4254 section 6.8). Servers send it, without reply.
     XonXoff(bool),
-    /// A signal by name, without `SIG` (RFC 4254 section 6.9). Sent without reply.
+    /// A signal by name, without `SIG`, such as `TERM`, or `INFO@openssh.com` (RFC 4254 sections
+    /// 6.9 and 6.10, OpenSSH PROTOCOL section 2.6). Sent without reply.
     Signal(Bytes),
-    /// A break of this many milliseconds (RFC 4335). Clients ask.
+    /// A break of this many milliseconds; 0 for what is usual, and servers keep it between 500 and
+    /// 3000 (RFC 4335). Clients ask.
     Break(u32),
-    /// The sender reads no more (OpenSSH PROTOCOL section 2.1). Sent without reply.
+    /// The sender reads no more (OpenSSH PROTOCOL section 2.1). Sent without reply, and only to
+    /// peers that are known to take it.
     Eow,
     /// Agent forwarding, by OpenSSH's name. Clients ask.
     AuthAgent,
@@ -97,7 +100,7 @@ pub struct Pty {
     pub width: u32,
     /// Height in pixels.
     pub height: u32,
-    /// Terminal modes: opcode and argument (RFC 4254 section 8, RFC 8160).
+    /// Terminal modes: opcode, see [`pty_mode`](super::pty_mode), and argument (RFC 4254 section 8).
     pub modes: Vec<(u8, u32)>,
 }
 
@@ -315,6 +318,14 @@ impl ChannelRequest {
     /// Whether it tells how the program ended (RFC 4254 section 6.10).
     pub(super) const fn is_exit(&self) -> bool {
         matches!(self, Self::ExitStatus(_) | Self::ExitSignal(_))
+    }
+
+    /// Whether it may want a reply (RFC 4254 sections 6.7 to 6.10, OpenSSH PROTOCOL section 2.1).
+    pub(super) const fn takes_reply(&self) -> bool {
+        !matches!(
+            self,
+            Self::WindowChange { .. } | Self::XonXoff(_) | Self::Signal(_) | Self::Eow
+        ) && !self.is_exit()
     }
 
     /// Whether this role may send it.

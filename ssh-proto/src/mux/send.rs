@@ -216,6 +216,7 @@ impl SendHalf {
         if self.end == End::Open {
             self.queue.push_back(Segment::Eof);
             self.end = End::Eof;
+            self.blocked = false;
         }
         if self.is_closing() {
             return Err(ChannelError::Closed);

@@ -34,13 +34,26 @@ impl fmt::Debug for ChannelId {
 pub enum DataStream {
     /// The stream that every channel has.
     Data,
-    /// Extended data of this type; only servers send it.
+    /// Extended data of this type. Only servers send it, unless [`ExtendedData::All`] is set.
     Extended(u32),
 }
 
 impl DataStream {
     /// The standard error of a command.
     pub const STDERR: Self = Self::Extended(EXTENDED_DATA_STDERR);
+}
+
+/// Which extended data is delivered and sent (RFC 4254 section 5.2). What is not delivered is
+/// discarded, and the peer is given credit for it.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum ExtendedData {
+    /// Standard error to clients; servers send every type. RFC 4254 knows no other, and a client
+    /// has no standard error to send.
+    #[default]
+    Stderr,
+    /// Every type, both ways.
+    All,
 }
 
 /// Received data, in the order of the wire.

@@ -4,46 +4,52 @@ use super::*;
 
 #[test]
 fn h11_a_second_eof_is_ignored() {
-    let (mut side, id) = Side::open(Role::Client);
-    side.feed(&eof(id)).unwrap();
-    assert_eq!(side.event(), Some(MuxEvent::Eof { id }));
-    side.feed(&eof(id)).unwrap();
-    assert!(side.no_event());
-    assert_eq!(side.mux.write(id, DataStream::Data, b"still open"), Ok(10));
+    for role in ROLES {
+        let (mut side, id) = Side::open(role);
+        side.feed(&eof(id)).unwrap();
+        assert_eq!(side.event(), Some(MuxEvent::Eof { id }));
+        side.feed(&eof(id)).unwrap();
+        assert!(side.no_event());
+        assert_eq!(side.mux.write(id, DataStream::Data, b"still open"), Ok(10));
+    }
 }
 
 #[test]
 fn h11_data_and_requests_after_their_close_are_fatal() {
-    for place in 0..4 {
-        let (mut side, id) = Side::open(Role::Client);
-        side.feed(&close(id)).unwrap();
-        let frames = [
-            encode(&close(id)),
-            encode(&eof(id)),
-            encode(&data(id, b"")),
-            encode(&request(id, wire::ChannelRequestKind::ExitStatus(0), false)),
-        ];
-        assert_eq!(side.feed_payload(frames[place].clone(), false), BAD_STATE);
+    for role in ROLES {
+        for place in 0..4 {
+            let (mut side, id) = Side::open(role);
+            side.feed(&close(id)).unwrap();
+            let frames = [
+                encode(&close(id)),
+                encode(&eof(id)),
+                encode(&data(id, b"")),
+                encode(&request(id, wire::ChannelRequestKind::ExitStatus(0), false)),
+            ];
+            assert_eq!(side.feed_payload(frames[place].clone(), false), BAD_STATE);
+        }
     }
 }
 
 /// An adjust or a reply may cross a CLOSE; whether ours has left is no concern of the peer's.
 #[test]
 fn h8_h12_adjusts_and_replies_after_their_close_are_dropped() {
-    for answered in [false, true] {
-        let (mut side, id) = Side::open(Role::Client);
-        side.feed(&close(id)).unwrap();
-        if answered {
-            side.sent_is(&wire::ChannelClose { recipient: 7 });
+    for role in ROLES {
+        for answered in [false, true] {
+            let (mut side, id) = Side::open(role);
+            side.feed(&close(id)).unwrap();
+            if answered {
+                side.sent_is(&wire::ChannelClose { recipient: 7 });
+            }
+            side.feed(&adjust(id.index, 1)).unwrap();
+            let reply = wire::ChannelSuccess {
+                recipient: id.index,
+            };
+            for _ in 0..crate::limits::MAX_UNSOLICITED_REPLIES {
+                side.feed(&reply).unwrap();
+            }
+            assert!(side.feed(&reply).is_err());
         }
-        side.feed(&adjust(id.index, 1)).unwrap();
-        let reply = wire::ChannelSuccess {
-            recipient: id.index,
-        };
-        for _ in 0..crate::limits::MAX_UNSOLICITED_REPLIES {
-            side.feed(&reply).unwrap();
-        }
-        assert!(side.feed(&reply).is_err());
     }
 }
 
@@ -67,18 +73,20 @@ fn a_second_close_gives_up_what_is_queued() {
 
 #[test]
 fn h11_close_is_answered_and_frees_when_both_are_through() {
-    let (mut side, id) = Side::open(Role::Client);
-    side.feed(&close(id)).unwrap();
-    assert!(side.no_event());
-    assert_eq!(side.mux.table.len(), 1);
-    side.sent_is(&wire::ChannelClose { recipient: 7 });
-    assert_eq!(side.event(), Some(MuxEvent::Closed { id }));
-    assert_eq!(side.mux.table.len(), 0);
-    assert_eq!(
-        side.mux.write(id, DataStream::Data, b"x"),
-        Err(ChannelError::Closed)
-    );
-    assert_eq!(side.mux.close(id), Err(ChannelError::Closed));
+    for role in ROLES {
+        let (mut side, id) = Side::open(role);
+        side.feed(&close(id)).unwrap();
+        assert!(side.no_event());
+        assert_eq!(side.mux.table.len(), 1);
+        side.sent_is(&wire::ChannelClose { recipient: 7 });
+        assert_eq!(side.event(), Some(MuxEvent::Closed { id }));
+        assert_eq!(side.mux.table.len(), 0);
+        assert_eq!(
+            side.mux.write(id, DataStream::Data, b"x"),
+            Err(ChannelError::Closed)
+        );
+        assert_eq!(side.mux.close(id), Err(ChannelError::Closed));
+    }
 }
 
 #[test]
@@ -155,25 +163,27 @@ fn a_writer_that_waits_is_woken_when_the_peer_closes() {
 
 #[test]
 fn our_close_discards_what_is_unread_with_credit() {
-    let limits = Limits {
-        window_size: 1000,
-        ..Limits::default()
-    };
-    let (mut side, id) = Side::open_with(Role::Client, &limits, 0, 100);
-    side.feed(&data(id, &[0; 600])).unwrap();
-    // The peer's window is closed: our CLOSE has to wait behind the data, and credit must flow.
-    side.mux.write(id, DataStream::Data, b"queued").unwrap();
-    side.mux.close(id).unwrap();
-    assert_eq!(side.mux.unread_bytes(), 0);
-    side.sent_is(&adjust(7, 600));
-    side.feed(&data(id, &[0; 1000])).unwrap();
-    side.sent_is(&adjust(7, 1000));
-    assert_eq!(side.mux.read(id), Err(ChannelError::Closed));
-    side.feed(&adjust(id.index, 6)).unwrap();
-    assert_eq!(
-        side.sent_numbers(),
-        [number::CHANNEL_DATA, number::CHANNEL_CLOSE]
-    );
+    for role in ROLES {
+        let limits = Limits {
+            window_size: 1000,
+            ..Limits::default()
+        };
+        let (mut side, id) = Side::open_with(role, &limits, 0, 100);
+        side.feed(&data(id, &[0; 600])).unwrap();
+        // The peer's window is closed: our CLOSE has to wait behind the data, and credit must flow.
+        side.mux.write(id, DataStream::Data, b"queued").unwrap();
+        side.mux.close(id).unwrap();
+        assert_eq!(side.mux.unread_bytes(), 0);
+        side.sent_is(&adjust(7, 600));
+        side.feed(&data(id, &[0; 1000])).unwrap();
+        side.sent_is(&adjust(7, 1000));
+        assert_eq!(side.mux.read(id), Err(ChannelError::Closed));
+        side.feed(&adjust(id.index, 6)).unwrap();
+        assert_eq!(
+            side.sent_numbers(),
+            [number::CHANNEL_DATA, number::CHANNEL_CLOSE]
+        );
+    }
 }
 
 #[test]

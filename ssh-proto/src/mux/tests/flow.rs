@@ -8,6 +8,7 @@ const PACKET: u32 = 100;
 fn small() -> Limits {
     Limits {
         window_size: 10 * PACKET,
+        max_window_size: 0,
         max_packet_size: PACKET,
         channel_send_buffer: 1000,
         ..Limits::default()
@@ -22,178 +23,203 @@ fn lengths(sent: &[Bytes]) -> Vec<usize> {
 
 #[test]
 fn h6_data_for_no_channel_is_fatal() {
-    let (mut side, _) = Side::open(Role::Client);
-    for index in [1, u32::MAX] {
-        let nobody = ChannelId {
-            index,
-            generation: 0,
-        };
-        assert_eq!(side.feed(&data(nobody, b"x")), BAD_STATE);
-        assert_eq!(side.feed(&stderr(nobody, 1, b"x")), BAD_STATE);
-        assert_eq!(side.feed(&eof(nobody)), BAD_STATE);
-        assert_eq!(side.feed(&close(nobody)), BAD_STATE);
+    for role in ROLES {
+        let (mut side, _) = Side::open(role);
+        for index in [1, u32::MAX] {
+            let nobody = ChannelId {
+                index,
+                generation: 0,
+            };
+            assert_eq!(side.feed(&data(nobody, b"x")), BAD_STATE);
+            assert_eq!(side.feed(&stderr(nobody, 1, b"x")), BAD_STATE);
+            assert_eq!(side.feed(&eof(nobody)), BAD_STATE);
+            assert_eq!(side.feed(&close(nobody)), BAD_STATE);
+        }
     }
 }
 
 #[test]
 fn h6_data_after_eof_or_close_is_fatal() {
-    let (mut side, id) = Side::open(Role::Client);
-    side.feed(&eof(id)).unwrap();
-    assert_eq!(side.feed(&data(id, b"x")), BAD_STATE);
-    let (mut side, id) = Side::open(Role::Client);
-    side.feed(&close(id)).unwrap();
-    assert_eq!(side.feed(&data(id, b"x")), BAD_STATE);
+    for role in ROLES {
+        let (mut side, id) = Side::open(role);
+        side.feed(&eof(id)).unwrap();
+        assert_eq!(side.feed(&data(id, b"x")), BAD_STATE);
+        let (mut side, id) = Side::open(role);
+        side.feed(&close(id)).unwrap();
+        assert_eq!(side.feed(&data(id, b"x")), BAD_STATE);
+    }
 }
 
 #[test]
 fn h6_data_after_our_close_is_dropped_but_counted() {
-    let (mut side, id) = Side::open_with(Role::Client, &small(), 10, PACKET);
-    side.mux.close(id).unwrap();
-    assert_eq!(side.sent_numbers(), [number::CHANNEL_CLOSE]);
-    for _ in 0..10 {
-        side.feed(&data(id, &[0; 100])).unwrap();
+    for role in ROLES {
+        let (mut side, id) = Side::open_with(role, &small(), 10, PACKET);
+        side.mux.close(id).unwrap();
+        assert_eq!(side.sent_numbers(), [number::CHANNEL_CLOSE]);
+        for _ in 0..10 {
+            side.feed(&data(id, &[0; 100])).unwrap();
+        }
+        assert!(side.no_event());
+        assert!(side.sent().is_empty(), "nothing follows a CLOSE");
+        assert_eq!(side.mux.unread_bytes(), 0);
+        assert_eq!(side.feed(&data(id, b"x")), WINDOW_EXCEEDED);
     }
-    assert!(side.no_event());
-    assert!(side.sent().is_empty(), "nothing follows a CLOSE");
-    assert_eq!(side.mux.unread_bytes(), 0);
-    assert_eq!(side.feed(&data(id, b"x")), WINDOW_EXCEEDED);
 }
 
 #[test]
 fn h7_the_window_and_the_packet_are_exact() {
-    let (mut side, id) = Side::open_with(Role::Client, &small(), 10, PACKET);
-    assert_eq!(side.feed(&data(id, &[0; 101])), WINDOW_EXCEEDED);
-    let (mut side, id) = Side::open_with(Role::Client, &small(), 10, PACKET);
-    for _ in 0..10 {
-        side.feed(&stderr(id, 1, &[0; 100])).unwrap();
+    for role in ROLES {
+        let (mut side, id) = Side::open_with(role, &small(), 10, PACKET);
+        assert_eq!(side.feed(&data(id, &[0; 101])), WINDOW_EXCEEDED);
+        let (mut side, id) = Side::open_with(role, &small(), 10, PACKET);
+        for _ in 0..10 {
+            match role {
+                Role::Client => side.feed(&stderr(id, 1, &[0; 100])).unwrap(),
+                Role::Server => side.feed(&data(id, &[0; 100])).unwrap(),
+            }
+        }
+        assert_eq!(side.feed(&data(id, b"x")), WINDOW_EXCEEDED);
+        assert_eq!(side.mux.unread_bytes(), 1000);
     }
-    assert_eq!(side.feed(&data(id, b"x")), WINDOW_EXCEEDED);
-    assert_eq!(side.mux.unread_bytes(), 1000);
 }
 
 #[test]
 fn h7_empty_data_is_nothing() {
-    let (mut side, id) = Side::open(Role::Client);
-    for copy in [true, false] {
-        for _ in 0..1000 {
-            side.feed_payload(encode(&data(id, b"")), copy).unwrap();
-            side.feed_payload(encode(&stderr(id, 1, b"")), copy)
-                .unwrap();
+    for role in ROLES {
+        let (mut side, id) = Side::open(role);
+        for copy in [true, false] {
+            for _ in 0..1000 {
+                side.feed_payload(encode(&data(id, b"")), copy).unwrap();
+                side.feed_payload(encode(&stderr(id, 1, b"")), copy)
+                    .unwrap();
+            }
         }
+        assert!(side.no_event() && side.sent().is_empty());
+        assert_eq!(side.mux.read(id), Ok(None));
+        assert!(!side.mux.take_user_data_seen());
     }
-    assert!(side.no_event() && side.sent().is_empty());
-    assert_eq!(side.mux.read(id), Ok(None));
-    assert!(!side.mux.take_user_data_seen());
 }
 
 #[test]
 fn h8_a_window_may_grow_to_its_end_and_no_further() {
-    let (mut side, id) = Side::open_with(Role::Client, &Limits::default(), 1, PACKET);
-    side.feed(&adjust(id.index, 0)).unwrap();
-    side.feed(&adjust(id.index, u32::MAX - 1)).unwrap();
-    assert_eq!(
-        side.feed(&adjust(id.index, 1)),
-        Err(PeerMisbehaved::WindowOverflow.into())
-    );
-    side.feed(&adjust(99, 1)).unwrap();
+    for role in ROLES {
+        let (mut side, id) = Side::open_with(role, &Limits::default(), 1, PACKET);
+        side.feed(&adjust(id.index, 0)).unwrap();
+        side.feed(&adjust(id.index, u32::MAX - 1)).unwrap();
+        assert_eq!(
+            side.feed(&adjust(id.index, 1)),
+            Err(PeerMisbehaved::WindowOverflow.into())
+        );
+        side.feed(&adjust(99, 1)).unwrap();
+    }
 }
 
 #[test]
 fn h8_our_adjusts_come_at_half_the_window() {
-    let (mut side, id) = Side::open_with(Role::Client, &small(), 10, PACKET);
-    let mut credit = 0;
-    for packet in 1..=100u32 {
-        side.feed(&data(id, &[0; 100])).unwrap();
-        assert_eq!(side.read_all(id).len(), 100);
-        let sent = side.sent();
-        assert_eq!(sent.len(), usize::from(packet % 5 == 0));
-        for payload in sent {
-            credit += wire::ChannelWindowAdjust::from_payload(&payload)
-                .unwrap()
-                .bytes;
+    for role in ROLES {
+        let (mut side, id) = Side::open_with(role, &small(), 10, PACKET);
+        let mut credit = 0;
+        for packet in 1..=100u32 {
+            side.feed(&data(id, &[0; 100])).unwrap();
+            assert_eq!(side.read_all(id).len(), 100);
+            let sent = side.sent();
+            assert_eq!(sent.len(), usize::from(packet % 5 == 0));
+            for payload in sent {
+                credit += wire::ChannelWindowAdjust::from_payload(&payload)
+                    .unwrap()
+                    .bytes;
+            }
         }
+        assert_eq!(credit, 100 * PACKET);
     }
-    assert_eq!(credit, 100 * PACKET);
 }
 
 #[test]
 fn h8_while_much_is_unread_credit_comes_back_by_packets() {
-    let (mut side, id) = Side::open_with(Role::Client, &small(), 10, PACKET);
-    for _ in 0..10 {
-        side.feed(&data(id, &[0; 100])).unwrap();
-    }
-    assert!(side.sent().is_empty());
-    let credits: Vec<_> = (0..10)
-        .map(|_| {
-            side.mux.read(id).unwrap().unwrap();
-            let sent = side.sent();
-            sent.first().map_or(0, |payload| {
-                wire::ChannelWindowAdjust::from_payload(payload)
-                    .unwrap()
-                    .bytes
+    for role in ROLES {
+        let (mut side, id) = Side::open_with(role, &small(), 10, PACKET);
+        for _ in 0..10 {
+            side.feed(&data(id, &[0; 100])).unwrap();
+        }
+        assert!(side.sent().is_empty());
+        let credits: Vec<_> = (0..10)
+            .map(|_| {
+                side.mux.read(id).unwrap().unwrap();
+                let sent = side.sent();
+                sent.first().map_or(0, |payload| {
+                    wire::ChannelWindowAdjust::from_payload(payload)
+                        .unwrap()
+                        .bytes
+                })
             })
-        })
-        .collect();
-    assert_eq!(credits, [0, 0, 0, 400, 0, 0, 0, 400, 0, 0]);
+            .collect();
+        assert_eq!(credits, [0, 0, 0, 400, 0, 0, 0, 400, 0, 0]);
+    }
 }
 
 #[test]
 fn h8_a_pending_adjust_gathers_and_ends_with_the_peers_eof() {
-    let (mut side, id) = Side::open_with(Role::Client, &small(), 10, PACKET);
-    for _ in 0..10 {
-        side.feed(&data(id, &[0; 100])).unwrap();
+    for role in ROLES {
+        let (mut side, id) = Side::open_with(role, &small(), 10, PACKET);
+        for _ in 0..10 {
+            side.feed(&data(id, &[0; 100])).unwrap();
+        }
+        side.read_all(id);
+        assert!(side.mux.wants_transmit());
+        side.sent_is(&adjust(7, 1000));
+        for _ in 0..10 {
+            side.feed(&data(id, &[0; 100])).unwrap();
+        }
+        side.read_all(id);
+        side.feed(&eof(id)).unwrap();
+        assert!(!side.mux.wants_transmit());
+        assert!(side.sent().is_empty());
     }
-    side.read_all(id);
-    assert!(side.mux.wants_transmit());
-    side.sent_is(&adjust(7, 1000));
-    for _ in 0..10 {
-        side.feed(&data(id, &[0; 100])).unwrap();
-    }
-    side.read_all(id);
-    side.feed(&eof(id)).unwrap();
-    assert!(!side.mux.wants_transmit());
-    assert!(side.sent().is_empty());
 }
 
 #[test]
 fn h9_a_closed_window_blocks_and_wakes_once() {
-    let (mut side, id) = Side::open_with(Role::Client, &small(), 1, 9);
-    assert_eq!(side.mux.write(id, DataStream::Data, &[5; 5000]), Ok(1000));
-    assert_eq!(side.mux.write(id, DataStream::Data, b"x"), Ok(0));
-    assert_eq!(
-        side.mux
-            .write_bytes(id, DataStream::Data, &mut Bytes::from_static(&[0; 600])),
-        Ok(0)
-    );
-    assert_eq!(side.mux.writable_bytes(id), Ok(0));
-    assert_eq!(lengths(&side.sent()), [1]);
-    assert!(!side.mux.wants_transmit());
-    assert!(side.no_event());
-    side.feed(&adjust(id.index, 498)).unwrap();
-    assert_eq!(side.sent().len(), 56);
-    assert!(side.no_event(), "501 of 1000 are queued");
-    side.feed(&adjust(id.index, 300)).unwrap();
-    side.sent();
-    assert_eq!(side.event(), Some(MuxEvent::Writable { id }));
-    side.feed(&adjust(id.index, 300)).unwrap();
-    assert_eq!(lengths(&side.sent()).iter().sum::<usize>(), 201);
-    assert!(side.no_event());
-    assert_eq!(side.mux.writable_bytes(id), Ok(1000));
+    for role in ROLES {
+        let (mut side, id) = Side::open_with(role, &small(), 1, 9);
+        assert_eq!(side.mux.write(id, DataStream::Data, &[5; 5000]), Ok(1000));
+        assert_eq!(side.mux.write(id, DataStream::Data, b"x"), Ok(0));
+        assert_eq!(
+            side.mux
+                .write_bytes(id, DataStream::Data, &mut Bytes::from_static(&[0; 600])),
+            Ok(0)
+        );
+        assert_eq!(side.mux.writable_bytes(id), Ok(0));
+        assert_eq!(lengths(&side.sent()), [1]);
+        assert!(!side.mux.wants_transmit());
+        assert!(side.no_event());
+        side.feed(&adjust(id.index, 498)).unwrap();
+        assert_eq!(side.sent().len(), 56);
+        assert!(side.no_event(), "501 of 1000 are queued");
+        side.feed(&adjust(id.index, 300)).unwrap();
+        side.sent();
+        assert_eq!(side.event(), Some(MuxEvent::Writable { id }));
+        side.feed(&adjust(id.index, 300)).unwrap();
+        assert_eq!(lengths(&side.sent()).iter().sum::<usize>(), 201);
+        assert!(side.no_event());
+        assert_eq!(side.mux.writable_bytes(id), Ok(1000));
+    }
 }
 
 #[test]
 fn h9_one_byte_windows_make_one_byte_packets() {
-    let (mut side, id) = Side::open_with(Role::Client, &small(), 0, u32::MAX);
-    side.mux.write(id, DataStream::Data, b"abc").unwrap();
-    assert!(!side.mux.wants_transmit());
-    let mut all = Vec::new();
-    for _ in 0..3 {
-        side.feed(&adjust(id.index, 1)).unwrap();
-        let sent = side.sent();
-        assert_eq!(lengths(&sent), [1]);
-        all.push(sent[0][9]);
+    for role in ROLES {
+        let (mut side, id) = Side::open_with(role, &small(), 0, u32::MAX);
+        side.mux.write(id, DataStream::Data, b"abc").unwrap();
+        assert!(!side.mux.wants_transmit());
+        let mut all = Vec::new();
+        for _ in 0..3 {
+            side.feed(&adjust(id.index, 1)).unwrap();
+            let sent = side.sent();
+            assert_eq!(lengths(&sent), [1]);
+            all.push(sent[0][9]);
+        }
+        assert_eq!(all, b"abc");
     }
-    assert_eq!(all, b"abc");
 }
 
 #[test]

@@ -81,33 +81,37 @@ fn i1_replies_leave_in_order_and_silence_is_kept() {
 
 #[test]
 fn i1_a_pipeline_of_requests_holds_nothing_once_answered() {
-    let mut side = Side::server();
-    for _ in 0..100_000 {
-        let key = ask(&mut side, UNKNOWN).unwrap();
-        side.mux.answer_global(key, Err(()), &mut side.out).unwrap();
-        side.sent_is(&wire::RequestFailure {});
+    for role in ROLES {
+        let mut side = Side::new(role, &Limits::default());
+        for _ in 0..100_000 {
+            let key = ask(&mut side, UNKNOWN).unwrap();
+            side.mux.answer_global(key, Err(()), &mut side.out).unwrap();
+            side.sent_is(&wire::RequestFailure {});
+        }
+        assert_eq!(side.mux.globals.theirs.len(), 0);
     }
-    assert_eq!(side.mux.globals.theirs.len(), 0);
 }
 
 #[test]
 fn i1_requests_past_the_cap_fail_in_order_and_then_end_the_connection() {
-    let limits = Limits {
-        pending_requests: 1,
-        deferred_messages: 2,
-        ..Limits::default()
-    };
-    let mut side = Side::new(Role::Server, &limits);
-    let key = ask(&mut side, UNKNOWN).unwrap();
-    assert_eq!(ask(&mut side, UNKNOWN), None);
-    assert_eq!(ask(&mut side, UNKNOWN), None);
-    assert_eq!(
-        side.feed(&global(UNKNOWN, true)),
-        Err(Limit::DeferredOutput.into())
-    );
-    side.mux.answer_global(key, Ok(b""), &mut side.out).unwrap();
-    let (yes, no) = (number::REQUEST_SUCCESS, number::REQUEST_FAILURE);
-    assert_eq!(side.sent_numbers(), [yes, no, no]);
+    for role in ROLES {
+        let limits = Limits {
+            pending_requests: 1,
+            deferred_messages: 2,
+            ..Limits::default()
+        };
+        let mut side = Side::new(role, &limits);
+        let key = ask(&mut side, UNKNOWN).unwrap();
+        assert_eq!(ask(&mut side, UNKNOWN), None);
+        assert_eq!(ask(&mut side, UNKNOWN), None);
+        assert_eq!(
+            side.feed(&global(UNKNOWN, true)),
+            Err(Limit::DeferredOutput.into())
+        );
+        side.mux.answer_global(key, Ok(b""), &mut side.out).unwrap();
+        let (yes, no) = (number::REQUEST_SUCCESS, number::REQUEST_FAILURE);
+        assert_eq!(side.sent_numbers(), [yes, no, no]);
+    }
 }
 
 #[test]
@@ -130,7 +134,7 @@ fn i3_ports_have_16_bits_and_addresses_no_nul() {
 }
 
 /// The result that a client sees for a reply to `tcpip-forward`.
-fn forwarded(port: u32, body: &[u8]) -> Result<Bytes, ()> {
+fn forwarded(port: u32, body: &[u8]) -> Result<Option<u16>, ()> {
     let mut side = Side::client();
     let request = GlobalRequest::TcpipForward {
         address: Bytes::new(),
@@ -144,17 +148,17 @@ fn forwarded(port: u32, body: &[u8]) -> Result<Bytes, ()> {
     side.feed(&wire::RequestSuccess { body: Rest(body) })
         .unwrap();
     match side.event() {
-        Some(MuxEvent::GlobalReply { request, result }) if request == id => result,
+        Some(MuxEvent::GlobalReply { request, result }) if request == id => result.map(|reply| {
+            assert_eq!(reply.body(), body);
+            reply.port()
+        }),
         other => panic!("{other:?}"),
     }
 }
 
 #[test]
 fn i4_the_port_is_told_exactly_if_it_was_left_open() {
-    assert_eq!(
-        forwarded(0, &[0, 0, 4, 1]),
-        Ok(Bytes::from_static(&[0, 0, 4, 1]))
-    );
+    assert_eq!(forwarded(0, &[0, 0, 4, 1]), Ok(Some(1025)));
     for bad in [
         &[][..],
         &[0, 0, 4],
@@ -164,8 +168,8 @@ fn i4_the_port_is_told_exactly_if_it_was_left_open() {
     ] {
         assert_eq!(forwarded(0, bad), Err(()), "{bad:?}");
     }
-    assert_eq!(forwarded(22, &[]), Ok(Bytes::new()));
-    assert!(forwarded(22, &[0, 0, 0, 22]).is_ok());
+    assert_eq!(forwarded(22, &[]), Ok(Some(22)));
+    assert_eq!(forwarded(22, &[0, 0, 0, 22]), Ok(Some(22)));
     assert_eq!(forwarded(22, &[0, 0, 0, 23]), Err(()));
     assert_eq!(forwarded(22, &[22]), Err(()));
 }

@@ -3,6 +3,8 @@
 mod close;
 mod flow;
 mod global;
+mod grow;
+mod invite;
 mod open;
 mod permit;
 mod request;
@@ -17,6 +19,8 @@ use bytes::{Bytes, BytesMut};
 use super::*;
 use crate::error::PeerMisbehaved;
 use crate::wire::number;
+
+const ROLES: [Role; 2] = [Role::Client, Role::Server];
 
 /// One side, with the events that were not looked at yet.
 struct Side {

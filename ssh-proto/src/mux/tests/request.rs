@@ -41,6 +41,13 @@ fn pty(modes: &[u8]) -> Kind<'_> {
     })
 }
 
+fn other(name: &'static str) -> ChannelRequest {
+    ChannelRequest::Unknown {
+        name: name.into(),
+        body: Bytes::new(),
+    }
+}
+
 fn env<'a>(name: &'a [u8], value: &'a [u8]) -> Kind<'a> {
     Kind::Env(wire::EnvReq { name, value })
 }
@@ -65,119 +72,128 @@ fn x11(cookie: &[u8]) -> Kind<'_> {
 
 #[test]
 fn h12_unknown_requests_reach_the_application_raw() {
-    let (mut side, id) = Side::open(Role::Client);
-    side.feed(&request(id, unknown(b"crab@example.org"), true))
-        .unwrap();
-    let key = match side.event() {
-        Some(MuxEvent::Request {
-            key,
-            request: ChannelRequest::Unknown { name, body },
-            want_reply: true,
-            ..
-        }) if name == "crab@example.org" && body == "raw" => key,
-        other => panic!("{other:?}"),
-    };
-    assert!(side.sent().is_empty());
-    side.mux
-        .answer_request(id, key, false, &mut side.out)
-        .unwrap();
-    side.sent_is(&wire::ChannelFailure { recipient: 7 });
-    side.feed(&request(id, unknown(b"x@y"), false)).unwrap();
-    match side.event() {
-        Some(MuxEvent::Request {
-            key,
-            want_reply: false,
-            ..
-        }) => {
-            assert_eq!(
-                side.mux.answer_request(id, key, true, &mut side.out),
-                Ok(())
-            );
+    for role in ROLES {
+        let (mut side, id) = Side::open(role);
+        side.feed(&request(id, unknown(b"crab@example.org"), true))
+            .unwrap();
+        let key = match side.event() {
+            Some(MuxEvent::Request {
+                key,
+                request: ChannelRequest::Unknown { name, body },
+                want_reply: true,
+                ..
+            }) if name == "crab@example.org" && body == "raw" => key,
+            other => panic!("{other:?}"),
+        };
+        assert!(side.sent().is_empty());
+        side.mux
+            .answer_request(id, key, false, &mut side.out)
+            .unwrap();
+        side.sent_is(&wire::ChannelFailure { recipient: 7 });
+        side.feed(&request(id, unknown(b"x@y"), false)).unwrap();
+        match side.event() {
+            Some(MuxEvent::Request {
+                key,
+                want_reply: false,
+                ..
+            }) => {
+                assert_eq!(
+                    side.mux.answer_request(id, key, true, &mut side.out),
+                    Ok(())
+                );
+            }
+            other => panic!("{other:?}"),
         }
-        other => panic!("{other:?}"),
+        assert!(side.sent().is_empty(), "no reply was wanted");
+        fails(&mut side, id, unknown(&[b'n'; 65]));
     }
-    assert!(side.sent().is_empty(), "no reply was wanted");
-    fails(&mut side, id, unknown(&[b'n'; 65]));
 }
 
 #[test]
 fn h12_replies_leave_in_order_whatever_the_order_of_answers() {
-    let (mut side, id) = Side::open(Role::Server);
-    let first = ask(&mut side, id, pty(b"")).unwrap();
-    let second = ask(&mut side, id, Kind::Shell(())).unwrap();
-    assert_eq!(ask(&mut side, id, env(b"", b"")), None);
-    let out = &mut side.out;
-    side.mux.answer_request(id, second, true, out).unwrap();
-    assert_eq!(
-        side.mux.answer_request(id, second, true, out),
-        Err(ChannelError::Closed)
-    );
-    assert!(out.is_empty());
-    side.mux.answer_request(id, first, false, out).unwrap();
-    assert_eq!(
-        side.sent_numbers(),
-        [
-            number::CHANNEL_FAILURE,
-            number::CHANNEL_SUCCESS,
-            number::CHANNEL_FAILURE
-        ]
-    );
-    assert_eq!(
-        side.mux.answer_request(id, first, true, &mut side.out),
-        Err(ChannelError::Closed)
-    );
-    assert_eq!((side.mux.unanswered, side.mux.waiting), (0, 0));
+    for role in ROLES {
+        let (mut side, id) = Side::open(role);
+        let first = ask(&mut side, id, unknown(b"a")).unwrap();
+        let second = ask(&mut side, id, unknown(b"b")).unwrap();
+        assert_eq!(ask(&mut side, id, env(b"", b"")), None);
+        let out = &mut side.out;
+        side.mux.answer_request(id, second, true, out).unwrap();
+        assert_eq!(
+            side.mux.answer_request(id, second, true, out),
+            Err(ChannelError::Closed)
+        );
+        assert!(out.is_empty());
+        side.mux.answer_request(id, first, false, out).unwrap();
+        assert_eq!(
+            side.sent_numbers(),
+            [
+                number::CHANNEL_FAILURE,
+                number::CHANNEL_SUCCESS,
+                number::CHANNEL_FAILURE
+            ]
+        );
+        assert_eq!(
+            side.mux.answer_request(id, first, true, &mut side.out),
+            Err(ChannelError::Closed)
+        );
+        assert_eq!((side.mux.unanswered, side.mux.waiting), (0, 0));
+    }
 }
 
 #[test]
 fn h12_replies_match_our_requests_in_order() {
-    let (mut side, id) = Side::open(Role::Client);
-    let out = &mut side.out;
-    let mut send = |request, want_reply| side.mux.request(id, &request, want_reply, out).unwrap();
-    let first = send(ChannelRequest::Shell, true).unwrap();
-    assert_eq!(send(ChannelRequest::Signal("INT".into()), false), None);
-    let second = send(ChannelRequest::AuthAgent, true).unwrap();
-    assert_ne!(first, second);
-    side.feed(&wire::ChannelSuccess {
-        recipient: id.index,
-    })
-    .unwrap();
-    side.feed(&wire::ChannelFailure {
-        recipient: id.index,
-    })
-    .unwrap();
-    for (request, success) in [(first, true), (second, false)] {
-        assert_eq!(
-            side.event(),
-            Some(MuxEvent::RequestReply {
-                id,
-                request,
-                success
-            })
-        );
+    for role in ROLES {
+        let (mut side, id) = Side::open(role);
+        let out = &mut side.out;
+        let mut send =
+            |request, want_reply| side.mux.request(id, &request, want_reply, out).unwrap();
+        let first = send(other("a"), true).unwrap();
+        assert_eq!(send(ChannelRequest::Signal("INT".into()), false), None);
+        let second = send(other("b"), true).unwrap();
+        assert_ne!(first, second);
+        side.feed(&wire::ChannelSuccess {
+            recipient: id.index,
+        })
+        .unwrap();
+        side.feed(&wire::ChannelFailure {
+            recipient: id.index,
+        })
+        .unwrap();
+        for (request, success) in [(first, true), (second, false)] {
+            assert_eq!(
+                side.event(),
+                Some(MuxEvent::RequestReply {
+                    id,
+                    request,
+                    success
+                })
+            );
+        }
     }
 }
 
 #[test]
 fn h12_i2_unsolicited_replies_are_dropped_and_counted() {
-    let (mut side, id) = Side::open(Role::Client);
-    let recipient = id.index;
-    for _ in 0..25 {
-        side.feed(&wire::ChannelSuccess { recipient }).unwrap();
-        side.feed(&wire::ChannelFailure { recipient }).unwrap();
-        side.feed(&wire::RequestSuccess { body: Rest(b"x") })
-            .unwrap();
-        side.feed(&wire::RequestFailure {}).unwrap();
+    for role in ROLES {
+        let (mut side, id) = Side::open(role);
+        let recipient = id.index;
+        for _ in 0..25 {
+            side.feed(&wire::ChannelSuccess { recipient }).unwrap();
+            side.feed(&wire::ChannelFailure { recipient }).unwrap();
+            side.feed(&wire::RequestSuccess { body: Rest(b"x") })
+                .unwrap();
+            side.feed(&wire::RequestFailure {}).unwrap();
+        }
+        assert!(side.no_event());
+        assert_eq!(
+            side.feed(&wire::ChannelSuccess { recipient }),
+            Err(PeerMisbehaved::UnsolicitedReplies.into())
+        );
+        // For a channel that is gone, or never was, as OpenSSH.
+        let (mut side, _) = Side::open(role);
+        side.feed(&wire::ChannelSuccess { recipient: 9 }).unwrap();
+        assert!(side.no_event());
     }
-    assert!(side.no_event());
-    assert_eq!(
-        side.feed(&wire::ChannelSuccess { recipient }),
-        Err(PeerMisbehaved::UnsolicitedReplies.into())
-    );
-    // For a channel that is gone, or never was, as OpenSSH.
-    let (mut side, _) = Side::open(Role::Client);
-    side.feed(&wire::ChannelSuccess { recipient: 9 }).unwrap();
-    assert!(side.no_event());
 }
 
 #[test]
@@ -223,7 +239,10 @@ fn h12_our_requests_are_bounded() {
     };
     let (mut side, id) = Side::open_with(Role::Client, &limits, 0, 100);
     let out = &mut side.out;
-    let mut send = |want_reply| side.mux.request(id, &ChannelRequest::Eow, want_reply, out);
+    let mut send = |want_reply| {
+        side.mux
+            .request(id, &ChannelRequest::Agent, want_reply, out)
+    };
     assert!(send(true).is_ok());
     assert_eq!(send(true), Err(ChannelError::Blocked));
     assert!(send(false).is_ok() && send(false).is_ok());
@@ -245,18 +264,20 @@ fn h12_our_requests_are_bounded() {
 
 #[test]
 fn h12_no_reply_follows_our_close() {
-    let (mut side, id) = Side::open(Role::Server);
-    let key = ask(&mut side, id, pty(b"")).unwrap();
-    side.mux.close(id).unwrap();
-    assert_eq!(side.sent_numbers(), [number::CHANNEL_CLOSE]);
-    assert_eq!(
-        side.mux.answer_request(id, key, true, &mut side.out),
-        Err(ChannelError::Closed)
-    );
-    assert_eq!(ask(&mut side, id, unknown(b"x")), None);
-    assert_eq!(ask(&mut side, id, env(b"", b"")), None);
-    assert!(side.sent().is_empty());
-    assert_eq!((side.mux.unanswered, side.mux.waiting), (0, 0));
+    for role in ROLES {
+        let (mut side, id) = Side::open(role);
+        let key = ask(&mut side, id, unknown(b"a")).unwrap();
+        side.mux.close(id).unwrap();
+        assert_eq!(side.sent_numbers(), [number::CHANNEL_CLOSE]);
+        assert_eq!(
+            side.mux.answer_request(id, key, true, &mut side.out),
+            Err(ChannelError::Closed)
+        );
+        assert_eq!(ask(&mut side, id, unknown(b"x")), None);
+        assert_eq!(ask(&mut side, id, env(b"", b"")), None);
+        assert!(side.sent().is_empty());
+        assert_eq!((side.mux.unanswered, side.mux.waiting), (0, 0));
+    }
 }
 
 #[test]
@@ -522,12 +543,21 @@ fn every_request_survives_the_wire() {
     ];
     let (mut ours, id, mut theirs, there) = pair(&Limits::default());
     for sent in client.iter().chain(&[ChannelRequest::Exec(text())]) {
-        ours.mux.request(id, sent, true, &mut ours.out).unwrap();
+        let reply = ours.mux.request(id, sent, true, &mut ours.out).unwrap();
+        let is_mute = matches!(
+            sent,
+            ChannelRequest::WindowChange { .. } | ChannelRequest::Signal(_) | ChannelRequest::Eow
+        );
+        assert_eq!(reply.is_none(), is_mute, "{sent:?}");
         pump(&mut ours, &mut theirs);
         match theirs.event() {
             // Shell is the one program.
             None => assert_eq!(*sent, ChannelRequest::Exec(text())),
-            Some(MuxEvent::Request { request, .. }) => assert_eq!(request, *sent),
+            Some(MuxEvent::Request {
+                request,
+                want_reply,
+                ..
+            }) => assert_eq!((&request, want_reply), (sent, !is_mute)),
             other => panic!("{other:?}"),
         }
     }

@@ -1,0 +1,68 @@
+//! The opcodes of terminal modes, for [`Pty::modes`](super::Pty) (RFC 4254 section 8, RFC 8160).
+
+macro_rules! opcodes {
+    ($($value:literal $name:ident $doc:literal)*) => {
+        $(#[doc = $doc] pub const $name: u8 = $value;)*
+    };
+}
+
+// The arguments of those below 30 are characters, 255 for none; of the others, but for the speeds,
+// 0 or 1.
+opcodes! {
+    1 VINTR "The character that interrupts."
+    2 VQUIT "The character that quits."
+    3 VERASE "The character that erases the one to its left."
+    4 VKILL "The character that erases the line."
+    5 VEOF "The character that ends the input."
+    6 VEOL "A character that ends the line, beside carriage return or line feed."
+    7 VEOL2 "A further character that ends the line."
+    8 VSTART "The character that continues output."
+    9 VSTOP "The character that pauses output."
+    10 VSUSP "The character that suspends the program."
+    11 VDSUSP "A further character that suspends the program."
+    12 VREPRINT "The character that prints the line again."
+    13 VWERASE "The character that erases the word to its left."
+    14 VLNEXT "The character that takes the meaning from the next."
+    15 VFLUSH "The character that flushes output."
+    16 VSWTCH "The character that switches to another shell layer."
+    17 VSTATUS "The character that prints the load."
+    18 VDISCARD "The character that toggles whether output is flushed."
+    30 IGNPAR "Ignore parity errors."
+    31 PARMRK "Mark parity and framing errors."
+    32 INPCK "Check the parity of input."
+    33 ISTRIP "Strip the eighth bit of input."
+    34 INLCR "Map line feed to carriage return on input."
+    35 IGNCR "Ignore carriage return on input."
+    36 ICRNL "Map carriage return to line feed on input."
+    37 IUCLC "Map upper case to lower case on input."
+    38 IXON "Flow control of output."
+    39 IXANY "Any character restarts output."
+    40 IXOFF "Flow control of input."
+    41 IMAXBEL "Ring the bell where the input queue is full."
+    42 IUTF8 "Input is UTF-8 (RFC 8160)."
+    50 ISIG "Characters may raise signals."
+    51 ICANON "Input comes by lines."
+    52 XCASE "Upper case is entered and shown with a backslash before lower case."
+    53 ECHO "Echo input."
+    54 ECHOE "Erasing is shown as backspace, space, backspace."
+    55 ECHOK "A line feed follows an erased line."
+    56 ECHONL "Echo line feeds even where nothing else is."
+    57 NOFLSH "Signals flush nothing."
+    58 TOSTOP "Background programs that write are stopped."
+    59 IEXTEN "The extensions of the terminal driver."
+    60 ECHOCTL "Control characters are echoed as a caret and a letter."
+    61 ECHOKE "An erased line is erased visually."
+    62 PENDIN "Pending input is printed again."
+    70 OPOST "Process output."
+    71 OLCUC "Map lower case to upper case on output."
+    72 ONLCR "Map line feed to carriage return and line feed on output."
+    73 OCRNL "Map carriage return to line feed on output."
+    74 ONOCR "Map line feed to carriage return and line feed on output, except at column 0."
+    75 ONLRET "A line feed does what a carriage return does."
+    90 CS7 "Seven bits."
+    91 CS8 "Eight bits."
+    92 PARENB "Parity is on."
+    93 PARODD "Parity is odd, if on."
+    128 TTY_OP_ISPEED "The speed of input in bits per second."
+    129 TTY_OP_OSPEED "The speed of output in bits per second."
+}
