@@ -44,6 +44,7 @@
 //! - G10: security keys, whose signatures have no verifier.
 //! - G14, G24: `keyboard-interactive`.
 
+pub mod agent;
 pub mod app;
 pub mod attack;
 pub mod connected;
@@ -61,6 +62,7 @@ mod raw_kex;
 pub mod rng;
 pub mod transcript;
 
+pub use self::agent::AgentPair;
 pub use self::app::{ClientApp, Credential, Job, JobResult, ServerApp};
 pub use self::connected::{Connected, read_all};
 pub use self::endpoint::{App, Endpoint, Inbox};
