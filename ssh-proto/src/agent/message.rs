@@ -397,7 +397,7 @@ impl<'a> AgentResponse<'a> {
 }
 
 /// The names in the answer to `query`.
-pub(super) fn decode_extensions<'a>(contents: &'a [u8]) -> Result<Vec<&'a str>, DecodeError> {
+pub(super) fn decode_extensions(contents: &[u8]) -> Result<Vec<&str>, DecodeError> {
     let mut reader = Reader::new(contents);
     let mut names = Vec::new();
     while reader.remaining() > 0 {
