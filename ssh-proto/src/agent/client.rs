@@ -293,7 +293,7 @@ impl AgentClient {
         }
     }
 
-    /// Whether more input should be handed over before events are polled.
+    /// Whether more input is of use now: not while a whole message may be there already.
     pub fn wants_read(&self) -> bool {
         self.failed.is_none() && self.codec.wants_input()
     }

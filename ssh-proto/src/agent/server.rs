@@ -165,8 +165,8 @@ impl AgentServer {
         }
     }
 
-    /// Whether more input is of use now: not while output waits to be sent or a request for an
-    /// answer, and not before events are polled.
+    /// Whether more input is of use now: not while too much output waits to be sent, and not
+    /// while a whole message may be there already.
     pub fn wants_read(&self) -> bool {
         self.failed.is_none() && self.codec.wants_input() && !self.is_output_full()
     }

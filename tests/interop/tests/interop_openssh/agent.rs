@@ -360,12 +360,18 @@ fn ssh_add_asks_ours() {
 #[test]
 #[ignore = "needs OpenSSH: tests/run.sh installs it and runs this"]
 fn ssh_logs_in_where_our_agent_permits() {
+    for side in [Side::OpenSsh, Side::NewOpenSsh] {
+        logs_in_where_our_agent_permits(side);
+    }
+}
+
+fn logs_in_where_our_agent_permits(side: Side) {
     let agent = OurAgent::start();
     let dir = &agent.dir;
     let key = dir.key("user", KeyType::Ed25519, "");
     let servers: Vec<_> = (0..3)
         .map(|_| Setup::default().authorized(&key.public))
-        .map(|setup| setup.start(Side::OpenSsh, dir))
+        .map(|setup| setup.start(side, dir))
         .collect();
     let names = ["alpha", "beta", "gamma"];
     let hosts = names.iter().zip(&servers);
@@ -381,7 +387,7 @@ fn ssh_logs_in_where_our_agent_permits() {
     };
     let logins: Vec<_> = servers
         .iter()
-        .map(|server| Login::new(Side::OpenSsh, server, dir).option("IdentitiesOnly", "no"))
+        .map(|server| Login::new(side, server, dir).option("IdentitiesOnly", "no"))
         .collect();
     let first = |login: &Login| login.clone().option("IdentityAgent", path(&agent.socket));
     let through = |to: &Login| {
