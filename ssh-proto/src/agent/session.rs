@@ -28,6 +28,7 @@ pub struct SessionBinding {
 /// The bindings of one connection, in order from the agent.
 #[derive(Debug, Default)]
 pub(super) struct Session {
+    /// All but the last are forwarded over: behind a login nothing is bound.
     bindings: Vec<SessionBinding>,
     /// A request to bind came, whether or not it was granted: the connection is not a local one.
     attempted: bool,
@@ -105,7 +106,7 @@ impl Session {
         };
         let mut from = None;
         for binding in before {
-            if !binding.is_forwarding || !hop(from, Some(&binding.host_key), None) {
+            if !hop(from, Some(&binding.host_key), None) {
                 return false;
             }
             from = Some(&binding.host_key);
