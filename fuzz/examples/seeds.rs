@@ -4,7 +4,13 @@ use std::fs;
 use std::path::Path;
 
 use bytes::BytesMut;
-use ssh_fuzz::provider::{FixedRandom, NullKey, SIGNATURES, provider};
+use ssh_fuzz::provider::{FixedRandom, NullKey, SIGNATURE, SIGNATURES, provider};
+use ssh_proto::agent::{
+    AgentClient, AgentRequest, AgentResponse, ExtensionResponse, IdentitiesAnswer, KeyConstraints,
+    NotSent, RequestId, SessionBinding, SignFlags, SignResponse,
+};
+use ssh_proto::crypto::{PublicKey, Signature, SigningKey, rustcrypto};
+use ssh_proto::keys::Comment;
 use ssh_proto::wire::auth::{AuthMethod, PasswordAuth, UserauthRequest};
 use ssh_proto::wire::connection::{
     ChannelOpen, ChannelOpenKind, ChannelRequest, ChannelRequestKind,
@@ -12,7 +18,7 @@ use ssh_proto::wire::connection::{
 use ssh_proto::wire::extension::ExtInfo;
 use ssh_proto::wire::kex::KexInit;
 use ssh_proto::wire::transport::Disconnect;
-use ssh_proto::wire::{Message, NameList};
+use ssh_proto::wire::{Message, NameList, Rest, put_string};
 use ssh_proto::{
     ClientConfig, ClientConnection, Connection, Instant, ServerConfig, ServerConnection,
 };
@@ -44,6 +50,7 @@ fn main() {
     streams();
     pairs();
     keys();
+    agents();
 }
 
 fn greetings() {
@@ -271,5 +278,106 @@ fn keys() {
         "public_key_line",
         "other",
         b"ssh-x AAAABXNzaC14AAAAAA== a\xff \"b\\",
+    );
+}
+
+/// Operations of the agent targets: messages as they are, bytes, and time.
+fn agent_messages(messages: &[&[u8]]) -> Vec<u8> {
+    let record = |message: &&[u8]| {
+        let length = u16::try_from(message.len()).unwrap().to_be_bytes();
+        [&[0, length[0], length[1]][..], message].concat()
+    };
+    messages.iter().flat_map(record).collect()
+}
+
+fn agents() {
+    let key = NullKey::new(SIGNATURES[0]);
+    let confirmed = NullKey::new(SIGNATURES[1]);
+    let elsewhere = PublicKey::ed25519(&[7; 32]);
+    let (key, confirmed) = (key.public_key(), confirmed.public_key());
+    let new = rustcrypto::provider()
+        .keys
+        .generate("ssh-ed25519", &mut FixedRandom(1))
+        .unwrap();
+    let mut constraints = KeyConstraints::default();
+    constraints.lifetime = Some(1);
+    let binding = SessionBinding {
+        host_key: key.clone(),
+        session_id: b"session"[..].into(),
+        signature: Signature::new(SIGNATURES[0], SIGNATURE),
+        is_forwarding: false,
+    };
+    let mut login = BytesMut::new();
+    put_string(&mut login, b"session");
+    login.extend_from_slice(&[50]);
+    for field in [&b"alice"[..], b"ssh-connection", b"publickey"] {
+        put_string(&mut login, field);
+    }
+    login.extend_from_slice(&[1]);
+    put_string(&mut login, b"ssh-ed25519");
+    put_string(&mut login, elsewhere.as_blob());
+
+    let mut client = AgentClient::new();
+    let comment = Comment::new("new");
+    let mut take = |ask: &mut dyn FnMut(&mut AgentClient) -> Result<RequestId, NotSent>| {
+        ask(&mut client).unwrap();
+        let message = client.output()[4..].to_vec();
+        client.advance_output(message.len() + 4);
+        message
+    };
+    let list = take(&mut |client| client.identities());
+    let sign = take(&mut |client| client.sign(key, b"data", SignFlags::NONE));
+    let confirm = take(&mut |client| client.sign(confirmed, b"data", SignFlags::NONE));
+    let bind = take(&mut |client| client.session_bind(&binding));
+    let login = take(&mut |client| client.sign(&elsewhere, &login, SignFlags::NONE));
+    let add = take(&mut |client| client.add(&new, &comment, &constraints));
+    let remove = take(&mut |client| client.remove(key));
+    let lock = take(&mut |client| client.lock(b"secret"));
+    let wrong = take(&mut |client| client.unlock(b"wrong"));
+    let unlock = take(&mut |client| client.unlock(b"secret"));
+    let query = take(&mut |client| client.query());
+    let wait = [3, 0, 5, 0, 0, 0, 0, 0];
+    assert!(AgentRequest::decode(&login).is_ok());
+    for flags in [2, 5] {
+        let keys = agent_messages(&[&list, &query, &sign, &confirm, &remove, &list]);
+        let restricted = agent_messages(&[&bind, &list, &login, &confirm]);
+        let locks = agent_messages(&[&add, &lock, &list, &bind, &wrong, &wrong, &unlock, &sign]);
+        let later = agent_messages(&[&wrong, &unlock, &list]);
+        let locks = [&locks[..], &wait, &later, &wait].concat();
+        for (name, input) in [("keys", keys), ("restricted", restricted), ("locks", locks)] {
+            let input = [&[flags][..], &input].concat();
+            put("agent_server", &format!("{name}-{flags}"), &input);
+        }
+    }
+
+    let response = |response: AgentResponse<'_>| {
+        let mut out = BytesMut::new();
+        response.encode(&mut out);
+        out.to_vec()
+    };
+    let signature = Signature::new(SIGNATURES[0], SIGNATURE);
+    let list = response(AgentResponse::Identities(IdentitiesAnswer {
+        identities: vec![(key.as_blob(), b"comment"), (b"bad", b"")],
+    }));
+    let signed = response(AgentResponse::Signature(SignResponse {
+        signature: signature.as_encoded(),
+    }));
+    let extension = |name, contents| {
+        response(AgentResponse::ExtensionResponse(ExtensionResponse {
+            name,
+            contents: Rest(contents),
+        }))
+    };
+    let names = extension(b"query", b"\0\0\0\x05query");
+    let answer = extension(b"x@y", b"answer");
+    let answers = agent_messages(&[&list, &signed, &[6], &names, &answer, &[28], &[5], &[6]]);
+    let input = [&[8, 0, 1, 2, 3, 4, 6, 5, 7][..], &answers].concat();
+    put("agent_client", "answers", &input);
+    let input = [&[8, 7, 6, 5, 4, 3, 2, 1, 0][..], &answers].concat();
+    put("agent_client", "others", &input);
+    put(
+        "agent_client",
+        "bytes",
+        b"\x01\x00\x02\x00\x05\0\0\0\x01\x05",
     );
 }

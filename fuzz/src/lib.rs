@@ -10,6 +10,7 @@ mod peer;
 pub mod provider;
 mod targets;
 
+pub use self::targets::agent::{agent_client, agent_server};
 pub use self::targets::keys::{openssh_key, public_key_line};
 pub use self::targets::negotiation::negotiation;
 pub use self::targets::packets::packets;
@@ -21,7 +22,9 @@ pub use self::targets::wire::wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 11] = [
+    ("agent_client", agent_client),
+    ("agent_server", agent_server),
     ("client_stream", client_stream),
     ("ident", ident),
     ("negotiation", negotiation),

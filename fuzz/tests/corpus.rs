@@ -128,5 +128,6 @@ macro_rules! targets {
 }
 
 targets! {
+    agent_client agent_server
     client_stream ident negotiation openssh_key packets pair_ops public_key_line server_stream wire
 }

@@ -28,6 +28,7 @@
 //! # Features
 //! - `rustcrypto` (default): [`crypto::rustcrypto`], a provider in pure Rust.
 //! - `keys` (default): [`keys`], OpenSSH private key files and public key lines.
+//! - `agent`: [`agent`], the agent protocol, both asking an agent and being one. Implies `keys`.
 //! - `arbitrary`: `Arbitrary` for [wire messages](wire), for property tests and fuzzing.
 #![no_std]
 #![forbid(unsafe_code)]
@@ -48,6 +49,8 @@ extern crate alloc;
 #[cfg(any(test, feature = "arbitrary"))]
 extern crate std;
 
+#[cfg(feature = "agent")]
+pub mod agent;
 mod auth;
 mod client;
 mod config;

@@ -120,6 +120,45 @@ pub const MAX_KEY_COMMENT: usize = 1024;
 /// Rounds of bcrypt in an encrypted key file, as in Go: many seconds; a file may claim 2^32 - 1.
 pub const MAX_BCRYPT_ROUNDS: u32 = 2048;
 
+/// Bytes in a message of the agent protocol, its type included, as in OpenSSH's ssh-agent.
+pub const MAX_AGENT_MESSAGE: usize = 256 << 10;
+
+/// Bytes of agent protocol that may be handed over and not yet be parsed; a caller that honours `wants_read` never comes near it.
+pub const MAX_AGENT_INPUT: usize = 1 << 20;
+
+/// Bytes of replies that may wait to be taken from an agent; above it no further request is parsed.
+pub const MAX_AGENT_OUTPUT: usize = 512 << 10;
+
+/// Requests to an agent that may await their replies.
+pub const MAX_AGENT_REQUESTS: usize = 256;
+
+/// Keys in an agent, and in the list of one, as in OpenSSH.
+pub const MAX_AGENT_IDENTITIES: usize = 2048;
+
+/// Bytes of constraints and comments that the keys of an agent may have in all: a constraint takes several times its length in memory.
+pub const MAX_AGENT_CONSTRAINT_BYTES: usize = 4 << 20;
+
+/// Destination constraints of one key in an agent, as in OpenSSH.
+pub const MAX_AGENT_DESTINATIONS: usize = 1024;
+
+/// Bytes in a host name or user pattern of a destination constraint: what a name of the DNS can have, and little enough to match.
+pub const MAX_AGENT_HOP_NAME: usize = 255;
+
+/// Sessions that a connection to an agent may be bound to, one for each hop of forwarding, as in OpenSSH.
+pub const MAX_AGENT_BINDS: usize = 16;
+
+/// Bytes in a session identifier that a connection to an agent is bound to, as in OpenSSH.
+pub const MAX_AGENT_SESSION_ID: usize = 128;
+
+/// Extensions in an agent's answer to `query`: many times what any agent has.
+pub const MAX_AGENT_EXTENSIONS: usize = 256;
+
+/// What each wrong passphrase adds to the time until an agent tries the next one, as in OpenSSH.
+pub const AGENT_UNLOCK_DELAY: Duration = Duration::from_millis(100);
+
+/// The longest time between two passphrases that an agent tries, as in OpenSSH.
+pub const MAX_AGENT_UNLOCK_DELAY: Duration = Duration::from_secs(10);
+
 /// The bounds of one connection. Everything has a safe default; change a field to change a bound.
 ///
 /// Fixed bounds that no application has reason to change are constants of this module.

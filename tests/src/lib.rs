@@ -43,6 +43,7 @@
 //! - G10: security keys, whose signatures have no verifier.
 //! - G24: `keyboard-interactive` of the client.
 
+pub mod agent;
 pub mod app;
 pub mod attack;
 pub mod connected;
@@ -60,6 +61,7 @@ mod raw_kex;
 pub mod rng;
 pub mod transcript;
 
+pub use self::agent::AgentPair;
 pub use self::app::{ClientApp, Credential, Job, JobResult, ServerApp};
 pub use self::connected::{Connected, read_all};
 pub use self::endpoint::{App, Endpoint, Inbox};

@@ -1,5 +1,6 @@
 //! The targets by subject.
 
+pub(crate) mod agent;
 pub(crate) mod keys;
 pub(crate) mod negotiation;
 pub(crate) mod packets;

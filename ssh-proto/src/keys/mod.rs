@@ -13,6 +13,8 @@ use alloc::string::String;
 use core::fmt;
 
 pub use self::openssh::{BCRYPT_ROUNDS, PrivateKeyFile};
+#[cfg(feature = "agent")]
+pub(crate) use self::openssh::{put_private, read_private};
 pub use self::public::{Comment, PublicKeyLine};
 use crate::error::{CryptoError, RandomFailed};
 

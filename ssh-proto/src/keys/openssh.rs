@@ -128,10 +128,7 @@ impl PrivateKeyFile {
         if reader.string().map_err(damaged)? != self.public.key_type().as_bytes() {
             return Err(Damage::PublicKeyMismatch.into());
         }
-        let key = match self.public.key_type() {
-            "ssh-ed25519" => read_ed25519(&mut reader)?,
-            _ => read_ecdsa_nistp256(&mut reader)?,
-        };
+        let key = read_private(self.public.key_type(), &mut reader)?;
         let comment = Comment::new(reader.string().map_err(damaged)?);
         let padding = reader.rest();
         if !padding
@@ -155,6 +152,36 @@ fn name(bytes: &[u8]) -> Result<&str, KeyFileError> {
             Ok(name)
         }
         _ => Err(Damage::Header.into()),
+    }
+}
+
+/// The fields of a private key behind its type, as files and agents carry them.
+pub(crate) fn read_private(
+    key_type: &str,
+    reader: &mut Reader<'_>,
+) -> Result<PrivateKey, KeyFileError> {
+    match key_type {
+        "ssh-ed25519" => read_ed25519(reader),
+        "ecdsa-sha2-nistp256" => read_ecdsa_nistp256(reader),
+        _ => Err(KeyFileError::UnsupportedKeyType(key_type.to_owned())),
+    }
+}
+
+/// Type and fields of a private key, as files and agents carry them.
+pub(crate) fn put_private(key: &PrivateKey, out: &mut BytesMut) {
+    put_string(out, key.public_key().key_type().as_bytes());
+    match key {
+        PrivateKey::Ed25519 { public, seed } => {
+            put_string(out, public);
+            out.put_u32(64);
+            out.put_slice(&seed[..]);
+            out.put_slice(public);
+        }
+        PrivateKey::EcdsaNistp256 { public, scalar } => {
+            put_string(out, b"nistp256");
+            put_string(out, public);
+            put_mpint(out, &scalar[..]);
+        }
     }
 }
 
@@ -276,20 +303,7 @@ fn write(
     let out = &mut section.0;
     out.put_slice(&check);
     out.put_slice(&check);
-    put_string(out, public.key_type().as_bytes());
-    match key {
-        PrivateKey::Ed25519 { public, seed } => {
-            put_string(out, public);
-            out.put_u32(64);
-            out.put_slice(&seed[..]);
-            out.put_slice(public);
-        }
-        PrivateKey::EcdsaNistp256 { public, scalar } => {
-            put_string(out, b"nistp256");
-            put_string(out, public);
-            put_mpint(out, &scalar[..]);
-        }
-    }
+    put_private(key, out);
     put_string(out, comment.as_bytes());
     for pad in 1..=u8::MAX {
         if out.len().is_multiple_of(block_len) {

@@ -192,6 +192,9 @@ macro_rules! wire_struct {
     };
 }
 
+#[cfg(feature = "agent")]
+pub(crate) use wire_struct;
+
 /// What is left of a payload: the body of a request or channel type that is not known here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]

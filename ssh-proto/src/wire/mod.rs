@@ -15,5 +15,7 @@ pub mod transport;
 mod types;
 
 pub(crate) use self::message::decode;
+#[cfg(feature = "agent")]
+pub(crate) use self::message::wire_struct;
 pub use self::message::{Field, Message, Rest};
 pub use self::types::{Mpint, NameList, Reader, put_mpint, put_string};

@@ -2,6 +2,7 @@
 //!
 //! `tests/run.sh` runs these with the peers in place; by themselves they are ignored.
 
+mod agent;
 mod algorithms;
 mod channels;
 mod keyfiles;
