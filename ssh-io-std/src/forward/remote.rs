@@ -5,10 +5,9 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
 use ssh_proto::{
-    ChannelError, ChannelKind, Connection, Event, GlobalRequest, IncomingGlobalRequest, RequestId,
-    RequestRefused,
+    ChannelError, ChannelKind, Connection, Event, GlobalReply, GlobalRequest,
+    IncomingGlobalRequest, RequestId, RequestRefused,
 };
 
 use super::listen::{Purpose, bind_asked, bind_private, path_bytes};
@@ -146,23 +145,20 @@ impl Forwards {
     pub(super) fn remote_replied(
         &mut self,
         request: RequestId,
-        result: &Result<Bytes, RequestRefused>,
+        result: &Result<GlobalReply, RequestRefused>,
     ) {
         let mut remotes = self.remotes.iter();
         let Some(at) = remotes.position(|remote| remote.request == request) else {
             return;
         };
-        let Ok(body) = result else {
+        let Ok(reply) = result else {
             self.remotes.remove(at);
             return;
         };
         let remote = &mut self.remotes[at];
         remote.granted = true;
-        // The core has seen to it that there is a port where the server chose one.
-        if let (Bind::Tcp { port: port @ 0, .. }, Some(&[_, _, high, low])) =
-            (&mut remote.bind, body.first_chunk())
-        {
-            *port = u16::from_be_bytes([high, low]);
+        if let (Bind::Tcp { port, .. }, Some(bound)) = (&mut remote.bind, reply.port()) {
+            *port = bound;
         }
     }
 
