@@ -74,6 +74,7 @@ impl ClientConfigBuilder {
             offer: common.offer()?,
             sha256: common.provider.sha256,
             require_strict_kex: common.require_strict_kex,
+            keeps_forged: common.accept_forged,
             host_keys: Vec::new(),
             extensions: alloc::vec![("ext-info-in-auth@openssh.com", b"0".to_vec())],
         });

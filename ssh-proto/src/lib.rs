@@ -73,8 +73,8 @@ pub use self::connection::Connection;
 pub use self::engine::Transmit;
 pub use self::engine::event::{Disconnected, Event, PeerExtensions, RequestRefused};
 pub use self::engine::token::{
-    AuthRequest, AuthTurn, HostKeyCheck, IncomingChannel, IncomingGlobalRequest, IncomingRequest,
-    KeyQuery, SignRequest,
+    AuthRequest, AuthTurn, ForgedPacket, HostKeyCheck, IncomingChannel, IncomingGlobalRequest,
+    IncomingRequest, KeyQuery, SignRequest,
 };
 pub use self::error::Error;
 pub use self::limits::Limits;

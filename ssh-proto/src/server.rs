@@ -139,6 +139,7 @@ impl ServerConfigBuilder {
             offer,
             sha256: provider.sha256,
             require_strict_kex: common.require_strict_kex,
+            keeps_forged: common.accept_forged,
             host_keys: self.host_keys,
             extensions: alloc::vec![
                 ("server-sig-algs", sig_algs.as_str().as_bytes().to_vec()),

@@ -7,6 +7,7 @@ mod phase;
 mod phase_tests;
 mod receive;
 pub(crate) mod side;
+mod timers;
 pub(crate) mod token;
 mod transmit;
 
@@ -26,7 +27,7 @@ use self::token::{Desk, SignRequest, Stub, Ticket};
 pub use self::transmit::Transmit;
 use crate::auth::Authenticated;
 use crate::crypto::{SecureRandom, Signature, SignatureAlgorithm};
-use crate::error::{ApiMisuse, DisconnectReason, Error, Limit};
+use crate::error::{ApiMisuse, DisconnectReason, Error, Limit, PeerMisbehaved};
 use crate::limits::{Limits, MAX_PEER_TEXT};
 use crate::mux::{ChannelId, Mux, PeerOpens, RequestId, RequestKey};
 use crate::text::cut;
@@ -65,6 +66,8 @@ pub struct Core<S: Side> {
     questions: Vec<(Question, Stub)>,
     timers: TimerTable,
     now: Instant,
+    /// A question was answered since we were last told the time.
+    answered: bool,
     eof: bool,
     /// Our keepalive requests that are not answered.
     keepalives: VecDeque<RequestId>,
@@ -130,6 +133,7 @@ impl<S: Side> Core<S> {
             questions: Vec::new(),
             timers,
             now,
+            answered: false,
             eof: false,
             keepalives: VecDeque::new(),
             missed_keepalives: 0,
@@ -169,63 +173,6 @@ impl<S: Side> Core<S> {
         self.eof = true;
     }
 
-    /// Time has passed.
-    pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        self.tick(now);
-        for timer in Timer::ALL {
-            if !self.is_open() {
-                return;
-            }
-            if self.timers.take_expired(timer, self.now) {
-                match self.peer_is_judged(timer) && !self.is_caught_up() {
-                    true => self.postpone(timer),
-                    false => self.expire(timer),
-                }
-            }
-        }
-    }
-
-    /// Whether the timer ends the connection because of what the peer does not send.
-    fn peer_is_judged(&self, timer: Timer) -> bool {
-        matches!(timer, Timer::Kex | Timer::KeepAlive | Timer::Idle)
-    }
-
-    /// Whether all that has arrived is parsed, so that silence is the peer's.
-    fn is_caught_up(&self) -> bool {
-        self.pause.is_none() && self.transport.needs_input()
-    }
-
-    /// Gives the peer its time anew, since what it sent may be waiting for us.
-    fn postpone(&mut self, timer: Timer) {
-        let limits = &self.settings.limits;
-        let after = match timer {
-            Timer::Kex => limits.kex_timeout,
-            Timer::KeepAlive => limits.keepalive_interval,
-            _ => limits.idle_timeout,
-        };
-        self.timers.start(timer, self.now, after);
-    }
-
-    fn expire(&mut self, timer: Timer) {
-        match timer {
-            Timer::LoginGrace | Timer::Kex | Timer::Decision | Timer::Idle => {
-                self.fail(Error::Timeout(timer));
-            }
-            Timer::AuthFailureDelay => self.side.release_failure(&mut self.outbox),
-            Timer::RekeyAge => {
-                if let Err(error) = self.transport.start_rekey() {
-                    self.fail(error);
-                }
-                self.watch_kex();
-            }
-            Timer::KeepAlive => self.keep_alive(),
-        }
-    }
-
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.next()
-    }
-
     /// The next event, parsing as far as it takes.
     pub(crate) fn poll_event(&mut self) -> Option<S::Event> {
         self.settle_abandoned();
@@ -259,13 +206,10 @@ impl<S: Side> Core<S> {
                     self.watch_idle();
                     return None;
                 }
-                Err(error) => {
-                    if let Some((sequence, length)) = self.transport.take_forged() {
-                        let event = Event::MacError { sequence, length };
-                        self.events.push_back(event.into());
-                    }
-                    self.fail(error);
-                }
+                Err(error) => match self.transport.take_mac_failure() {
+                    Some(failure) => self.mac_failed(failure, error),
+                    None => self.fail(error),
+                },
             }
         }
     }
@@ -333,31 +277,6 @@ impl<S: Side> Core<S> {
 
     pub(crate) fn session_id(&self) -> Option<&SessionId> {
         self.transport.kex.session_id()
-    }
-
-    /// Moves the clock on; never back.
-    fn tick(&mut self, now: Instant) {
-        self.now = self.now.max(now);
-    }
-
-    /// Keeps the key exchange timer running while, and only while, the peer owes us something.
-    fn watch_kex(&mut self) {
-        let waits_for_us = matches!(self.pause, Some((Pause::HostKey | Pause::HostSign, _)));
-        if self.transport.kex.is_active() && !waits_for_us {
-            self.timers
-                .start(Timer::Kex, self.now, self.settings.limits.kex_timeout);
-        } else {
-            self.timers.stop(Timer::Kex);
-        }
-    }
-
-    fn watch_idle(&mut self) {
-        if let (Some(mux), Some(after)) = (&mut self.mux, self.settings.limits.idle_timeout)
-            && mux.take_user_data_seen()
-            && self.is_open()
-        {
-            self.timers.set(Timer::Idle, self.now + after);
-        }
     }
 
     /// Begins a key exchange where keys have been used enough, and will be used on.
@@ -456,6 +375,7 @@ impl<S: Side> Core<S> {
                     return Err(ApiMisuse::WrongAnswer);
                 }
                 self.timers.stop(Timer::Decision);
+                self.answered = true;
                 Ok(())
             }
             other => {
@@ -475,6 +395,7 @@ impl<S: Side> Core<S> {
             match pause {
                 Pause::HostKey => self.fail(Error::HostKeyRejected),
                 Pause::HostSign => self.fail(Error::SignatureDeclined),
+                Pause::Forged => self.fail(PeerMisbehaved::BadMac.into()),
                 Pause::AuthTurn => {
                     let now = self.now;
                     self.disconnect(now, DisconnectReason::AUTH_CANCELLED_BY_USER, "");

@@ -22,6 +22,7 @@ pub enum Pause {
     UserSign,
     KeyQuery,
     AuthRequest,
+    Forged,
 }
 
 /// What came of a step of authentication.

@@ -310,3 +310,14 @@ impl IncomingGlobalRequest {
         self.ticket.is_some()
     }
 }
+
+/// A packet that is not authentic and could be accepted all the same (protocol tests alone: see
+/// `dangerously_accept_forged_packets`).
+///
+/// Nothing behind it is read before the verdict. `accept_forged` decrypts it and handles it as if
+/// it were authentic; dropping the token ends the connection, as without it.
+#[must_use = "dropping the token ends the connection"]
+#[derive(Debug)]
+pub struct ForgedPacket {
+    pub(crate) ticket: Ticket,
+}

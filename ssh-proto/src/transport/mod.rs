@@ -17,8 +17,8 @@ use bytes::{Bytes, BytesMut};
 use self::ident::Identification;
 use self::kex::negotiate::Offer;
 use self::kex::{Idents, Kex, KexAsk, KexItem, Negotiated};
-pub(crate) use self::recv::Packet;
 use self::recv::RecvHalf;
+pub(crate) use self::recv::{MacFailure, Packet};
 use self::rekey::{PeerRekeys, RekeyPolicy};
 use self::send::SendHalf;
 use crate::crypto::{HashAlgorithm, PublicKey, SecureRandom, Signature, SigningKey};
@@ -78,6 +78,8 @@ pub(crate) struct TransportConfig {
     pub(crate) offer: Offer,
     pub(crate) sha256: &'static dyn HashAlgorithm,
     pub(crate) require_strict_kex: bool,
+    /// Whether the application decides on packets that are not authentic, where the cipher can.
+    pub(crate) keeps_forged: bool,
     /// A server's; empty on a client.
     pub(crate) host_keys: Vec<HostKey>,
     /// The extensions that we announce (RFC 8308).
@@ -135,9 +137,9 @@ impl Transport {
         kex.start(&mut *random)?;
         Ok(Self {
             role,
+            recv: RecvHalf::new(role.peer(), config.keeps_forged),
             config,
             random,
-            recv: RecvHalf::new(role.peer()),
             send,
             kex,
             peer_identification: None,
@@ -190,9 +192,14 @@ impl Transport {
         }
     }
 
-    /// The sequence number and length of the packet that was not authentic, once.
-    pub(crate) fn take_forged(&mut self) -> Option<(u32, usize)> {
-        self.recv.take_forged()
+    /// What there is to tell of the packet that was not authentic, once.
+    pub(crate) fn take_mac_failure(&mut self) -> Option<MacFailure> {
+        self.recv.take_mac_failure()
+    }
+
+    /// Lets the forged packet that is held be the next one.
+    pub(crate) fn accept_forged(&mut self) {
+        self.recv.accept_forged();
     }
 
     /// Whether packets can be sent that the peer reads as such: it has spoken SSH to us.
