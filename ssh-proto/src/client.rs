@@ -12,6 +12,7 @@ use crate::config::{Common, ConfigError, common_setters};
 use crate::connection::{Connection, sealed::HasCore};
 use crate::crypto::{CryptoProvider, PublicKey, SecureRandom, Signature, SigningKey};
 use crate::engine::event::Event;
+use crate::engine::host_keys::{HostKeyNews, HostKeyProofError};
 use crate::engine::side::{AuthProgress, AuthResult, Pause, Side};
 use crate::engine::token::{AuthTurn, Desk, HostKeyCheck, SignRequest, Ticket};
 use crate::engine::{Core, Settings};
@@ -83,6 +84,7 @@ impl ClientConfigBuilder {
             signatures: common.user_signatures()?,
             report_ignore: common.report_ignore,
             peer_opens: common.peer_opens,
+            announce_host_keys: false,
             limits: common.limits,
         });
         Ok(Arc::new(ClientConfig { settings }))
@@ -99,6 +101,14 @@ pub enum ClientEvent {
     Auth(AuthTurn),
     /// Text to show before authentication (RFC 4252 section 5.4).
     Banner(Banner),
+    /// The host keys that the server says it has (OpenSSH PROTOCOL section 2.5), of types that the
+    /// config offers, 64 at most. Nothing is proven: `prove_host_keys` asks for that.
+    HostKeys(Vec<PublicKey>),
+    /// The server has proved that it holds these keys: all that one call of `prove_host_keys`
+    /// named.
+    HostKeysProved(Vec<PublicKey>),
+    /// The server has proved none of the keys that one call of `prove_host_keys` named.
+    HostKeysNotProved(HostKeyProofError),
     /// What both roles share.
     Shared(Event),
 }
@@ -253,6 +263,17 @@ impl ClientConnection {
         self.core.ping(data)
     }
 
+    /// Asks the server to prove that it holds these host keys (OpenSSH PROTOCOL section 2.5), as
+    /// before it is remembered by keys that [`ClientEvent::HostKeys`] announced. `HostKeysProved`
+    /// or `HostKeysNotProved` follows.
+    ///
+    /// # Errors
+    /// `Invalid` for no key, more than 64, or a type that the config does not offer; otherwise what
+    /// keeps it from being sent, as for `global_request`.
+    pub fn prove_host_keys(&mut self, keys: &[PublicKey]) -> Result<(), ChannelError> {
+        self.core.prove_host_keys(keys)
+    }
+
     fn take_turn(
         &mut self,
         turn: AuthTurn,
@@ -349,6 +370,14 @@ impl Side for ClientSide {
 
     fn host_key(check: HostKeyCheck) -> Result<ClientEvent, Error> {
         Ok(ClientEvent::HostKey(check))
+    }
+
+    fn host_key_news(news: HostKeyNews) -> Option<ClientEvent> {
+        Some(match news {
+            HostKeyNews::Announced(keys) => ClientEvent::HostKeys(keys),
+            HostKeyNews::Proved(Ok(keys)) => ClientEvent::HostKeysProved(keys),
+            HostKeyNews::Proved(Err(error)) => ClientEvent::HostKeysNotProved(error),
+        })
     }
 
     fn peer_extensions(&mut self, info: &ExtInfo<'_>) {

@@ -72,6 +72,7 @@ pub use self::config::ConfigError;
 pub use self::connection::Connection;
 pub use self::engine::Transmit;
 pub use self::engine::event::{Disconnected, Event, PeerExtensions, RequestRefused};
+pub use self::engine::host_keys::HostKeyProofError;
 pub use self::engine::token::{
     AuthRequest, AuthTurn, ForgedPacket, HostKeyCheck, IncomingChannel, IncomingGlobalRequest,
     IncomingRequest, KeyQuery, SignRequest,

@@ -12,6 +12,7 @@ use crate::config::{Common, ConfigError, common_setters};
 use crate::connection::{Connection, sealed::HasCore};
 use crate::crypto::{CryptoProvider, PublicKey, SecureRandom, Signature, SigningKey};
 use crate::engine::event::Event;
+use crate::engine::host_keys::HostKeyNews;
 use crate::engine::side::{AuthProgress, AuthResult, Pause, Side};
 use crate::engine::token::{AuthRequest, Desk, HostKeyCheck, KeyQuery, Ticket};
 use crate::engine::{Core, Settings};
@@ -45,6 +46,7 @@ impl ServerConfig {
             host_keys: Vec::new(),
             methods: MethodSet::default(),
             banner: None,
+            announce_host_keys: true,
         }
     }
 }
@@ -62,6 +64,7 @@ pub struct ServerConfigBuilder {
     host_keys: Vec<HostKey>,
     methods: MethodSet,
     banner: Option<String>,
+    announce_host_keys: bool,
 }
 
 impl ServerConfigBuilder {
@@ -85,6 +88,15 @@ impl ServerConfigBuilder {
     /// answer can name others.
     pub fn auth_methods(mut self, methods: MethodSet) -> Self {
         self.methods = methods;
+        self
+    }
+
+    /// Whether clients are told after authentication which host keys there are, so that they can
+    /// learn new ones before old ones go (OpenSSH PROTOCOL section 2.5). Default yes, as OpenSSH.
+    /// Proofs are given in any case: clients ask for them, and keys that are held elsewhere raise
+    /// `Sign`, one after the other.
+    pub fn announce_host_keys(mut self, announce: bool) -> Self {
+        self.announce_host_keys = announce;
         self
     }
 
@@ -151,6 +163,7 @@ impl ServerConfigBuilder {
             signatures,
             report_ignore: common.report_ignore,
             peer_opens: common.peer_opens,
+            announce_host_keys: self.announce_host_keys,
             limits: common.limits,
         });
         let auth = Arc::new(AuthPolicy {
@@ -369,6 +382,10 @@ impl Side for ServerSide {
 
     fn host_key(_: HostKeyCheck) -> Result<ServerEvent, Error> {
         Err(Error::Internal("a server judges no host key"))
+    }
+
+    fn host_key_news(_: HostKeyNews) -> Option<ServerEvent> {
+        None
     }
 
     fn peer_extensions(&mut self, _: &ExtInfo<'_>) {}

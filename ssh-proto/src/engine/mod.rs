@@ -2,6 +2,7 @@
 
 mod channels;
 pub(crate) mod event;
+pub(crate) mod host_keys;
 mod phase;
 #[cfg(test)]
 mod phase_tests;
@@ -21,6 +22,7 @@ use core::fmt;
 use bytes::BytesMut;
 
 use self::event::{Disconnected, Event};
+use self::host_keys::HostKeys;
 use self::phase::Phase;
 use self::side::{Pause, Side};
 use self::token::{Desk, SignRequest, Stub, Ticket};
@@ -47,6 +49,8 @@ pub struct Settings {
     pub(crate) report_ignore: bool,
     /// The channels that the peer may ask the application to open.
     pub(crate) peer_opens: PeerOpens,
+    /// Whether a server tells its clients which host keys it has.
+    pub(crate) announce_host_keys: bool,
 }
 
 /// One connection, whose role-specific half is `S`.
@@ -72,6 +76,7 @@ pub struct Core<S: Side> {
     /// Our keepalive requests that are not answered.
     keepalives: VecDeque<RequestId>,
     missed_keepalives: u32,
+    host_keys: HostKeys,
     ext_infos: u8,
     peer_answers_pings: bool,
     /// Packets since the peer's first `NEWKEYS`, the one at hand included.
@@ -101,6 +106,8 @@ enum Question {
     Open(ChannelId),
     Request(ChannelId, RequestKey),
     Global(RequestKey),
+    /// A signature for the answer to a global request.
+    Proof(RequestKey),
 }
 
 impl<S: Side> Core<S> {
@@ -137,6 +144,7 @@ impl<S: Side> Core<S> {
             eof: false,
             keepalives: VecDeque::new(),
             missed_keepalives: 0,
+            host_keys: HostKeys::default(),
             ext_infos: 0,
             peer_answers_pings: false,
             keyed_packets: 0,
@@ -188,7 +196,7 @@ impl<S: Side> Core<S> {
                 return Some(event);
             }
             if let Some(event) = self.next_channel_event() {
-                return Some(event.into());
+                return Some(event);
             }
             if !self.is_open() {
                 return None;
@@ -430,6 +438,10 @@ impl<S: Side> Core<S> {
         request: SignRequest,
         signature: &Signature,
     ) -> Result<(), ApiMisuse> {
+        let request = match self.provide_proof(request, signature) {
+            Ok(provided) => return provided,
+            Err(request) => request,
+        };
         let SignRequest {
             ticket,
             key,
@@ -465,6 +477,9 @@ impl<S: Side> Core<S> {
     }
 
     pub(crate) fn decline_signature(&mut self, request: SignRequest) -> Result<(), ApiMisuse> {
+        let Err(request) = self.decline_proof(request) else {
+            return Ok(());
+        };
         let pause = self.signing_pause();
         self.answer(request.ticket, pause)?;
         match pause {

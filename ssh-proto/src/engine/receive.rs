@@ -262,6 +262,7 @@ impl<S: Side> Core<S> {
     }
 
     fn keys_changed(&mut self, negotiated: Negotiated) {
+        self.host_keys.negotiated(negotiated.host_key_algorithm);
         if self.phase == Phase::FirstKex {
             self.phase = Phase::Service;
             self.keyed_packets = 0;
@@ -310,6 +311,7 @@ impl<S: Side> Core<S> {
         self.timers
             .start(Timer::Idle, self.now, limits.idle_timeout);
         self.authenticated = Some(proof.clone());
+        self.announce_host_keys();
         self.events.push_back(Event::Authenticated(proof).into());
     }
 

@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 
 use super::Settings;
 use super::event::Event;
+use super::host_keys::HostKeyNews;
 use super::token::{Desk, HostKeyCheck, Stub};
 use crate::auth::Authenticated;
 use crate::crypto::{PublicKey, Signature};
@@ -59,6 +60,9 @@ pub trait Side: Sized {
 
     /// The event for a host key that is to be judged; a server has none.
     fn host_key(check: HostKeyCheck) -> Result<Self::Event, Error>;
+
+    /// The event for news of the server's host keys; a server has none.
+    fn host_key_news(news: HostKeyNews) -> Option<Self::Event>;
 
     /// What the peer announced (RFC 8308).
     fn peer_extensions(&mut self, info: &ExtInfo<'_>);

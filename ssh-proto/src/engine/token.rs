@@ -68,6 +68,11 @@ impl Ticket {
         )
     }
 
+    /// Whether it is the other end of this stub.
+    pub(crate) fn is_of(&self, stub: &Stub) -> bool {
+        self.stub.is_of(stub)
+    }
+
     /// Marks the question as answered, if it is one of this connection.
     pub(crate) fn redeem(mut self, desk: &Arc<Desk>) -> Result<Stub, ApiMisuse> {
         if !Arc::ptr_eq(&self.desk, desk) {
