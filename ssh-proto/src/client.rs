@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use bytes::Bytes;
 
@@ -17,7 +18,7 @@ use crate::engine::side::{AuthProgress, AuthResult, Pause, Side};
 use crate::engine::token::{AuthTurn, Desk, HostKeyCheck, SignRequest, Ticket};
 use crate::engine::{Core, Settings};
 use crate::error::{ApiMisuse, Error};
-use crate::limits::Limits;
+use crate::limits::{Limits, MIN_KEYSTROKE_INTERVAL};
 use crate::mux::{ChannelError, PeerOpens};
 use crate::role::Role;
 use crate::time::Instant;
@@ -44,6 +45,7 @@ impl ClientConfig {
         };
         ClientConfigBuilder {
             common: Common::new(provider, limits, PeerOpens::NONE),
+            obscure: None,
         }
     }
 }
@@ -58,10 +60,25 @@ impl core::fmt::Debug for ClientConfig {
 #[derive(Debug, Clone)]
 pub struct ClientConfigBuilder {
     common: Common,
+    obscure: Option<Duration>,
 }
 
 impl ClientConfigBuilder {
     common_setters!();
+
+    /// Hides the times between keystrokes, which tell what is typed to whoever watches the
+    /// network: while little is written and a terminal was asked for, packets leave about this
+    /// interval apart, and pings of the same size go on for one to three seconds after. As
+    /// OpenSSH's `ObscureKeystrokeTiming`, whose interval is 20 ms; only with servers that
+    /// announce `ping@openssh.com`. More than one byte at a time, as arrow keys send, may show in
+    /// the packet's size.
+    ///
+    /// Default `None`: it delays each keystroke and wakes the connection at each interval, which
+    /// is of use where a person types and of none to programs. An interactive client turns it on.
+    pub fn obscure_keystroke_timing(mut self, interval: Option<Duration>) -> Self {
+        self.obscure = interval;
+        self
+    }
 
     /// Checks and finishes the config.
     ///
@@ -70,6 +87,9 @@ impl ClientConfigBuilder {
     pub fn build(self) -> Result<Arc<ClientConfig>, ConfigError> {
         let common = self.common;
         common.check_limits()?;
+        if self.obscure.is_some_and(|i| i < MIN_KEYSTROKE_INTERVAL) {
+            return Err(ConfigError::InvalidLimit("obscure_keystroke_timing"));
+        }
         let transport = Arc::new(TransportConfig {
             identification: common.identification()?,
             offer: common.offer()?,
@@ -85,6 +105,7 @@ impl ClientConfigBuilder {
             report_ignore: common.report_ignore,
             peer_opens: common.peer_opens,
             announce_host_keys: false,
+            obscure: self.obscure,
             limits: common.limits,
         });
         Ok(Arc::new(ClientConfig { settings }))

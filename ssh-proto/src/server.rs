@@ -164,6 +164,7 @@ impl ServerConfigBuilder {
             report_ignore: common.report_ignore,
             peer_opens: common.peer_opens,
             announce_host_keys: self.announce_host_keys,
+            obscure: None,
             limits: common.limits,
         });
         let auth = Arc::new(AuthPolicy {

@@ -3,6 +3,7 @@
 mod channels;
 pub(crate) mod event;
 pub(crate) mod host_keys;
+mod obscure;
 mod phase;
 #[cfg(test)]
 mod phase_tests;
@@ -18,11 +19,13 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::time::Duration;
 
 use bytes::BytesMut;
 
 use self::event::{Disconnected, Event};
 use self::host_keys::HostKeys;
+use self::obscure::Obscure;
 use self::phase::Phase;
 use self::side::{Pause, Side};
 use self::token::{Desk, SignRequest, Stub, Ticket};
@@ -51,6 +54,8 @@ pub struct Settings {
     pub(crate) peer_opens: PeerOpens,
     /// Whether a server tells its clients which host keys it has.
     pub(crate) announce_host_keys: bool,
+    /// The interval at which a client sends what is typed.
+    pub(crate) obscure: Option<Duration>,
 }
 
 /// One connection, whose role-specific half is `S`.
@@ -77,6 +82,7 @@ pub struct Core<S: Side> {
     keepalives: VecDeque<RequestId>,
     missed_keepalives: u32,
     host_keys: HostKeys,
+    obscure: Option<Box<Obscure>>,
     ext_infos: u8,
     peer_answers_pings: bool,
     /// Packets since the peer's first `NEWKEYS`, the one at hand included.
@@ -117,12 +123,16 @@ impl<S: Side> Core<S> {
         random: Box<dyn SecureRandom>,
         now: Instant,
     ) -> Result<Self, Error> {
-        let transport = Transport::new(
+        let mut transport = Transport::new(
             S::ROLE,
             Arc::clone(&settings.transport),
             &settings.limits,
             random,
         )?;
+        let obscure = match settings.obscure {
+            Some(interval) => Some(Box::new(Obscure::new(interval, transport.random_stream()?))),
+            None => None,
+        };
         let mut timers = TimerTable::default();
         timers.start(Timer::LoginGrace, now, settings.limits.login_grace);
         timers.start(Timer::Kex, now, settings.limits.kex_timeout);
@@ -145,6 +155,7 @@ impl<S: Side> Core<S> {
             keepalives: VecDeque::new(),
             missed_keepalives: 0,
             host_keys: HostKeys::default(),
+            obscure,
             ext_infos: 0,
             peer_answers_pings: false,
             keyed_packets: 0,

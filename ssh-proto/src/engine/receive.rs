@@ -167,6 +167,9 @@ impl<S: Side> Core<S> {
             }
             number::PONG => {
                 let Pong { data } = decode(&packet.payload)?;
+                if self.obscure.as_ref().is_some_and(|o| o.is_chaff(data)) {
+                    return Ok(());
+                }
                 let data = Bytes::copy_from_slice(data);
                 self.events.push_back(Event::Pong(data).into());
             }

@@ -58,6 +58,7 @@ impl<S: Side> Core<S> {
                 self.watch_kex();
             }
             Timer::KeepAlive => self.keep_alive(),
+            Timer::Obscure => self.keystroke_tick(),
         }
     }
 

@@ -9,6 +9,7 @@ mod channel;
 mod event;
 mod global;
 mod incoming;
+mod interactive;
 mod kind;
 mod recv;
 mod reply;
@@ -258,6 +259,7 @@ impl Mux {
         if request.text_len() > MAX_REQUEST_TEXT {
             return Err(ChannelError::TooLong);
         }
+        let has_pty = matches!(request, ChannelRequest::Pty(_));
         let modes = match request {
             ChannelRequest::Pty(pty) => wire::encode_terminal_modes(&pty.modes),
             _ => alloc::vec::Vec::new(),
@@ -286,6 +288,7 @@ impl Mux {
         } else {
             out.push(&message);
         }
+        channel.has_pty |= has_pty;
         Ok(want_reply.then(|| {
             let request = next_request(&mut self.next_request);
             channel.ours.push_back(request);

@@ -7,6 +7,7 @@ mod packet_tests;
 mod recv;
 mod rekey;
 mod send;
+mod stream;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -21,8 +22,9 @@ use self::recv::RecvHalf;
 pub(crate) use self::recv::{MacFailure, Packet};
 use self::rekey::{PeerRekeys, RekeyPolicy};
 use self::send::SendHalf;
+pub(crate) use self::stream::RandomStream;
 use crate::crypto::{HashAlgorithm, PublicKey, SecureRandom, Signature, SigningKey};
-use crate::error::{Error, PeerMisbehaved};
+use crate::error::{Error, PeerMisbehaved, RandomFailed};
 use crate::limits::Limits;
 use crate::role::Role;
 use crate::time::Instant;
@@ -151,6 +153,11 @@ impl Transport {
             sealing: false,
             rekey_wanted: false,
         })
+    }
+
+    /// A stream of random bytes, its seed drawn from the connection's source.
+    pub(crate) fn random_stream(&mut self) -> Result<RandomStream, RandomFailed> {
+        RandomStream::new(self.config.sha256, &mut *self.random)
     }
 
     pub(crate) fn push_input(&mut self, data: BytesMut) {
