@@ -317,7 +317,7 @@ fn i6_declined_signatures_refuse_the_request() {
         let mut h = server(mode, true);
         let blob = keys()[1].as_blob().to_vec();
         for drops in [false, true] {
-            h.send_payload(&ask(&[&keys()[0].as_blob()[..], &blob], true));
+            h.send_payload(&ask(&[keys()[0].as_blob(), &blob], true));
             let request = signature_wanted(&mut h);
             match drops {
                 true => drop(request),

@@ -62,7 +62,7 @@ pub(super) struct HostKeys {
 }
 
 /// A proof in the making.
-struct Proof {
+pub(super) struct Proof {
     request: RequestKey,
     /// What is yet to sign, in the order asked.
     missing: VecDeque<(HostKey, &'static dyn SignatureAlgorithm)>,
@@ -244,7 +244,7 @@ impl<S: Side> Core<S> {
     }
 
     /// The proof for which this signature is wanted, if it is for one.
-    fn take_proof(&mut self, ticket: &Ticket) -> Option<Proof> {
+    pub(super) fn take_proof(&mut self, ticket: &Ticket) -> Option<Proof> {
         let at = self.questions.iter().position(|(question, stub)| {
             matches!(question, Question::Proof(_)) && ticket.is_of(stub)
         })?;
@@ -256,25 +256,20 @@ impl<S: Side> Core<S> {
         Some(proofs.swap_remove(at))
     }
 
-    /// Takes the signature of a host key that is held elsewhere, where a proof waits for it; what
-    /// came of that, or the request as it was.
+    /// Takes the signature for which a proof waited.
     pub(super) fn provide_proof(
         &mut self,
+        mut proof: Proof,
         request: SignRequest,
         signature: &Signature,
-    ) -> Result<Result<(), ApiMisuse>, SignRequest> {
-        let Some(mut proof) = self.take_proof(&request.ticket) else {
-            return Err(request);
-        };
+    ) -> Result<(), ApiMisuse> {
         let SignRequest {
             ticket,
             key,
             message,
             ..
         } = request;
-        if let Err(misuse) = ticket.redeem(&self.desk) {
-            return Ok(Err(misuse));
-        }
+        ticket.redeem(&self.desk)?;
         let verifies = proof
             .missing
             .front()
@@ -286,19 +281,19 @@ impl<S: Side> Core<S> {
         // A signature that does not verify is asked for anew.
         let event = self.go_on_proving(proof);
         self.events.extend(event);
-        Ok(match verifies {
+        match verifies {
             true => Ok(()),
             false => Err(ApiMisuse::InvalidSignature),
-        })
+        }
     }
 
-    /// The application declines to sign, where a proof waits for it; or the request as it was.
-    pub(super) fn decline_proof(&mut self, request: SignRequest) -> Result<(), SignRequest> {
-        let Some(proof) = self.take_proof(&request.ticket) else {
-            return Err(request);
-        };
-        // It is of this connection, or no proof would wait for it.
-        let _ = request.ticket.redeem(&self.desk);
+    /// The application declines the signature for which a proof waited.
+    pub(super) fn decline_proof(
+        &mut self,
+        proof: &Proof,
+        request: SignRequest,
+    ) -> Result<(), ApiMisuse> {
+        request.ticket.redeem(&self.desk)?;
         self.answer_global(proof.request, Err(()));
         Ok(())
     }

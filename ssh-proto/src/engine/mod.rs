@@ -449,10 +449,9 @@ impl<S: Side> Core<S> {
         request: SignRequest,
         signature: &Signature,
     ) -> Result<(), ApiMisuse> {
-        let request = match self.provide_proof(request, signature) {
-            Ok(provided) => return provided,
-            Err(request) => request,
-        };
+        if let Some(proof) = self.take_proof(&request.ticket) {
+            return self.provide_proof(proof, request, signature);
+        }
         let SignRequest {
             ticket,
             key,
@@ -488,9 +487,9 @@ impl<S: Side> Core<S> {
     }
 
     pub(crate) fn decline_signature(&mut self, request: SignRequest) -> Result<(), ApiMisuse> {
-        let Err(request) = self.decline_proof(request) else {
-            return Ok(());
-        };
+        if let Some(proof) = self.take_proof(&request.ticket) {
+            return self.decline_proof(&proof, request);
+        }
         let pause = self.signing_pause();
         self.answer(request.ticket, pause)?;
         match pause {
