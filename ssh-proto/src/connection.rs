@@ -166,7 +166,7 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
     }
 
     /// Answers [`Event::Sign`](crate::Event::Sign) with a refusal: a host key's ends the
-    /// connection, a user key's fails the attempt.
+    /// connection, or where a client asked for proofs refuses them; a user key's fails the attempt.
     ///
     /// # Errors
     /// `ForeignToken`, `StaleToken` or `WrongAnswer`, as the token is one of another connection,
