@@ -6,6 +6,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use self::side::ClientSide;
 use crate::auth::{Banner, Client, ClientAsk, GssapiError, Password, Turn};
@@ -13,11 +14,12 @@ use crate::config::{Common, ConfigError, common_setters};
 use crate::connection::{Connection, sealed::HasCore};
 use crate::crypto::{CryptoProvider, PublicKey, SecureRandom, SigningKey};
 use crate::engine::event::Event;
+use crate::engine::host_keys::HostKeyProofError;
 use crate::engine::side::Pause;
 use crate::engine::token::{AuthTurn, GssapiTurn, HostKeyCheck, PromptsRequest, Ticket};
 use crate::engine::{Core, Settings};
 use crate::error::{ApiMisuse, Error};
-use crate::limits::Limits;
+use crate::limits::{Limits, MIN_KEYSTROKE_INTERVAL};
 use crate::mux::{ChannelError, ChannelId, ChannelRequest, PeerOpens, RequestId};
 use crate::time::Instant;
 use crate::transport::TransportConfig;
@@ -43,6 +45,7 @@ impl ClientConfig {
         ClientConfigBuilder {
             common: Common::new(provider, limits, PeerOpens::ASKED_FOR),
             refuse_trivial_success: false,
+            obscure: None,
         }
     }
 }
@@ -58,6 +61,7 @@ impl core::fmt::Debug for ClientConfig {
 pub struct ClientConfigBuilder {
     common: Common,
     refuse_trivial_success: bool,
+    obscure: Option<Duration>,
 }
 
 impl ClientConfigBuilder {
@@ -74,6 +78,20 @@ impl ClientConfigBuilder {
         self
     }
 
+    /// Hides the times between keystrokes, which tell what is typed to whoever watches the
+    /// network: while little is written and a terminal was asked for, packets leave about this
+    /// interval apart, and pings of the same size go on for one to three seconds after. As
+    /// OpenSSH's `ObscureKeystrokeTiming`, whose interval is 20 ms; only with servers that
+    /// announce `ping@openssh.com`. More than one byte at a time, as arrow keys send, may show in
+    /// the packet's size.
+    ///
+    /// Default `None`: it delays each keystroke and wakes the connection at each interval, which
+    /// is of use where a person types and of none to programs. An interactive client turns it on.
+    pub fn obscure_keystroke_timing(mut self, interval: Option<Duration>) -> Self {
+        self.obscure = interval;
+        self
+    }
+
     /// Checks and finishes the config.
     ///
     /// # Errors
@@ -81,12 +99,16 @@ impl ClientConfigBuilder {
     pub fn build(self) -> Result<Arc<ClientConfig>, ConfigError> {
         let common = self.common;
         common.check_limits()?;
+        if self.obscure.is_some_and(|i| i < MIN_KEYSTROKE_INTERVAL) {
+            return Err(ConfigError::InvalidLimit("obscure_keystroke_timing"));
+        }
         let transport = Arc::new(TransportConfig {
             identification: common.identification()?,
             offer: common.offer()?,
             sha256: common.provider.sha256,
             require_strict_kex: common.require_strict_kex,
             ask_before_kex: false,
+            keeps_forged: common.accept_forged,
             host_keys: Vec::new(),
             extensions: alloc::vec![("ext-info-in-auth@openssh.com", b"0".to_vec())],
         });
@@ -96,6 +118,8 @@ impl ClientConfigBuilder {
             report_ignore: common.report_ignore,
             peer_opens: common.peer_opens,
             extended_data: common.extended_data,
+            announce_host_keys: false,
+            obscure: self.obscure,
             limits: common.limits,
         });
         Ok(Arc::new(ClientConfig {
@@ -121,6 +145,14 @@ pub enum ClientEvent {
     GssapiError(GssapiError),
     /// Text to show before authentication (RFC 4252 section 5.4).
     Banner(Banner),
+    /// The host keys that the server says it has (OpenSSH PROTOCOL section 2.5), of types that the
+    /// config offers, 64 at most. Nothing is proven: `prove_host_keys` asks for that.
+    HostKeys(Vec<PublicKey>),
+    /// The server has proved that it holds these keys: all that one call of `prove_host_keys`
+    /// named.
+    HostKeysProved(Vec<PublicKey>),
+    /// The server has proved none of the keys that one call of `prove_host_keys` named.
+    HostKeysNotProved(HostKeyProofError),
     /// What both roles share.
     Shared(Event),
 }
@@ -430,6 +462,17 @@ impl ClientConnection {
             false => ChannelRequest::AuthAgent,
         };
         self.core.request(channel, &request, want_reply)
+    }
+
+    /// Asks the server to prove that it holds these host keys (OpenSSH PROTOCOL section 2.5), as
+    /// before it is remembered by keys that [`ClientEvent::HostKeys`] announced. `HostKeysProved`
+    /// or `HostKeysNotProved` follows.
+    ///
+    /// # Errors
+    /// `Invalid` for no key, more than 64, or a type that the config does not offer; otherwise what
+    /// keeps it from being sent, as for `global_request`.
+    pub fn prove_host_keys(&mut self, keys: &[PublicKey]) -> Result<(), ChannelError> {
+        self.core.prove_host_keys(keys)
     }
 
     fn take_turn(

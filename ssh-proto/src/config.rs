@@ -76,6 +76,7 @@ pub(crate) struct Common {
     pub(crate) public_keys: Option<Vec<String>>,
     pub(crate) report_ignore: bool,
     pub(crate) require_strict_kex: bool,
+    pub(crate) accept_forged: bool,
     pub(crate) peer_opens: PeerOpens,
     pub(crate) extended_data: ExtendedData,
 }
@@ -94,6 +95,7 @@ impl Common {
             public_keys: None,
             report_ignore: false,
             require_strict_kex: false,
+            accept_forged: false,
             peer_opens,
             extended_data: ExtendedData::default(),
         }
@@ -267,6 +269,16 @@ macro_rules! common_setters {
         /// `KeysChanged` event reports it.
         pub fn require_strict_kex(mut self, require: bool) -> Self {
             self.common.require_strict_kex = require;
+            self
+        }
+
+        /// Whether packets that are **not authentic** can be accepted: `MacError` then carries a
+        /// token. For protocol tests and fuzzing, never for use: whoever can write to the
+        /// transport can then change what is sent. It takes effect under ciphers with a MAC of
+        /// their own beside them, never under AEAD ciphers. Default no: such a packet ends the
+        /// connection.
+        pub fn dangerously_accept_forged_packets(mut self, accept: bool) -> Self {
+            self.common.accept_forged = accept;
             self
         }
 

@@ -5,7 +5,9 @@ use bytes::{Bytes, BytesMut};
 use crate::auth::Authenticated;
 use crate::crypto::Signature;
 use crate::engine::side::Side;
-use crate::engine::token::{IncomingChannel, IncomingGlobalRequest, IncomingRequest, SignRequest};
+use crate::engine::token::{
+    ForgedPacket, IncomingChannel, IncomingGlobalRequest, IncomingRequest, SignRequest,
+};
 use crate::engine::{Core, Transmit};
 use crate::error::{ApiMisuse, DisconnectReason, Error};
 use crate::mux::{
@@ -164,13 +166,23 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
     }
 
     /// Answers [`Event::Sign`](crate::Event::Sign) with a refusal: a host key's ends the
-    /// connection, a user key's fails the attempt.
+    /// connection, or where a client asked for proofs refuses them; a user key's fails the attempt.
     ///
     /// # Errors
     /// `ForeignToken`, `StaleToken` or `WrongAnswer`, as the token is one of another connection,
     /// of a question that has lapsed, or of another question; `Closed` after the end.
     fn decline_signature(&mut self, request: SignRequest) -> Result<(), ApiMisuse> {
         self.core_mut().decline_signature(request)
+    }
+
+    /// Accepts a packet that is not authentic ([`Event::MacError`](crate::Event::MacError)): it is
+    /// handled as if it were. Protocol tests alone do that.
+    ///
+    /// # Errors
+    /// `ForeignToken`, `StaleToken` or `WrongAnswer`, as the token is one of another connection,
+    /// of a question that has lapsed, or of another question; `Closed` after the end.
+    fn accept_forged(&mut self, packet: ForgedPacket) -> Result<(), ApiMisuse> {
+        self.core_mut().accept_forged(packet)
     }
 
     /// Opens a channel (RFC 4254 section 5.1). `ChannelOpened` or `ChannelOpenFailed` follows.

@@ -78,10 +78,12 @@ pub use self::config::ConfigError;
 pub use self::connection::Connection;
 pub use self::engine::Transmit;
 pub use self::engine::event::{Disconnected, Event, PeerExtensions, RequestRefused};
+pub use self::engine::host_keys::HostKeyProofError;
 pub use self::engine::policy::{Incoming, LoginFailure};
 pub use self::engine::token::{
-    AuthRequest, AuthTurn, GssapiTurn, HostKeyCheck, IncomingChannel, IncomingGlobalRequest,
-    IncomingRequest, KeyQuery, PromptsRequest, SignRequest, UnverifiedAttempt,
+    AuthRequest, AuthTurn, ForgedPacket, GssapiTurn, HostKeyCheck, IncomingChannel,
+    IncomingGlobalRequest, IncomingRequest, KeyQuery, PromptsRequest, SignRequest,
+    UnverifiedAttempt,
 };
 pub use self::error::Error;
 pub use self::limits::Limits;

@@ -78,6 +78,12 @@ pub const MAX_REQUEST_TEXT: usize = 32_000;
 /// Host keys of one `hostkeys-00@openssh.com` or `hostkeys-prove-00@openssh.com` request: many times what a server holds.
 pub const MAX_HOST_KEYS: usize = 64;
 
+/// Signatures that a server makes with its host keys for `hostkeys-prove-00@openssh.com` on one connection: a client asks once, for keys that are new to it, and each costs more than the request.
+pub const MAX_HOST_KEY_PROOFS: usize = 64;
+
+/// The shortest interval of keystroke timing obfuscation: a shorter one would be a flood of pings.
+pub const MIN_KEYSTROKE_INTERVAL: Duration = Duration::from_millis(1);
+
 /// Pieces of unread data that a channel keeps as they came; further ones are copied together. A 16 MiB
 /// window of full packets stays below; single bytes would cost some fifty times their size.
 pub const MAX_UNREAD_PIECES: usize = 1024;

@@ -15,6 +15,7 @@ use crate::config::{Common, ConfigError, common_setters};
 use crate::connection::{Connection, sealed::HasCore};
 use crate::crypto::{CryptoProvider, PublicKey, SecureRandom, Signature, SigningKey};
 use crate::engine::event::{Disconnected, Event};
+use crate::engine::host_keys::HostKeyNews;
 use crate::engine::policy::{Incoming, LoginFailure};
 use crate::engine::side::{AuthProgress, AuthResult, Pause, Side};
 use crate::engine::token::{AuthRequest, Desk, HostKeyCheck, KeyQuery, Ticket, UnverifiedAttempt};
@@ -52,6 +53,7 @@ impl ServerConfig {
             banner: None,
             ask_before_kex: false,
             ask_before_verifying: false,
+            announce_host_keys: true,
         }
     }
 }
@@ -71,6 +73,7 @@ pub struct ServerConfigBuilder {
     banner: Option<String>,
     ask_before_kex: bool,
     ask_before_verifying: bool,
+    announce_host_keys: bool,
 }
 
 impl ServerConfigBuilder {
@@ -94,6 +97,15 @@ impl ServerConfigBuilder {
     /// answer can name others.
     pub fn auth_methods(mut self, methods: MethodSet) -> Self {
         self.methods = methods;
+        self
+    }
+
+    /// Whether clients are told after authentication which host keys there are, so that they can
+    /// learn new ones before old ones go (OpenSSH PROTOCOL section 2.5). Default yes, as OpenSSH.
+    /// Proofs are given in any case: clients ask for them, and keys that are held elsewhere raise
+    /// `Sign`, one after the other.
+    pub fn announce_host_keys(mut self, announce: bool) -> Self {
+        self.announce_host_keys = announce;
         self
     }
 
@@ -163,6 +175,7 @@ impl ServerConfigBuilder {
             sha256: provider.sha256,
             require_strict_kex: common.require_strict_kex,
             ask_before_kex: self.ask_before_kex,
+            keeps_forged: common.accept_forged,
             host_keys: self.host_keys,
             extensions: alloc::vec![
                 ("server-sig-algs", sig_algs.as_str().as_bytes().to_vec()),
@@ -177,6 +190,8 @@ impl ServerConfigBuilder {
             report_ignore: common.report_ignore,
             peer_opens: common.peer_opens,
             extended_data: common.extended_data,
+            announce_host_keys: self.announce_host_keys,
+            obscure: None,
             limits: common.limits,
         });
         let auth = Arc::new(AuthPolicy {
@@ -316,6 +331,10 @@ impl Side for ServerSide {
 
     fn host_key(_: HostKeyCheck) -> Result<ServerEvent, Error> {
         Err(Error::Internal("a server judges no host key"))
+    }
+
+    fn host_key_news(_: HostKeyNews) -> Option<ServerEvent> {
+        None
     }
 
     fn peer_extensions(&mut self, info: &ExtInfo<'_>) {

@@ -74,10 +74,12 @@ pub enum Timer {
     Decision,
     /// The moment at which a withheld authentication failure is sent.
     AuthFailureDelay,
+    /// The moment at which keystrokes that are held, or chaff in their place, are sent.
+    Obscure,
 }
 
 impl Timer {
-    const COUNT: usize = 7;
+    const COUNT: usize = 8;
 
     /// Every timer, in the order in which simultaneous deadlines are handled.
     pub(crate) const ALL: [Self; Self::COUNT] = [
@@ -88,6 +90,7 @@ impl Timer {
         Self::AuthFailureDelay,
         Self::KeepAlive,
         Self::RekeyAge,
+        Self::Obscure,
     ];
 }
 

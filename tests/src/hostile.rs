@@ -123,6 +123,13 @@ impl Victim for ServerConnection {
                 }
                 h.exchange();
                 h.expect_skipping_extras(number::USERAUTH_SUCCESS);
+                // The server's host keys, where it announces them.
+                if let Some(packet) = h.peer.next_packet() {
+                    match packet.number() {
+                        number::GLOBAL_REQUEST => h.extras.push(packet),
+                        _ => h.peer.unread_packet(packet),
+                    }
+                }
             }
             Stage::Channel => {
                 h.peer.send(&ChannelOpen {

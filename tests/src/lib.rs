@@ -39,7 +39,7 @@
 //! - C13: finite-field Diffie-Hellman; C17, C18: group exchange. No such method is offered; the
 //!   messages are refused (`c8_`).
 //! - D8: host certificates; D9: RSA signatures of our own. A key of either kind is refused (`d1_`,
-//!   `d3_`). D10: proofs of further host keys; how often H is signed is bounded by `f5_`.
+//!   `d3_`).
 //! - G10: security keys, whose signatures have no verifier.
 //! - G24: `keyboard-interactive` of the client.
 

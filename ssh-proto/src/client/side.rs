@@ -10,6 +10,7 @@ use crate::auth::{Client, ClientAsk, Turn};
 use crate::crypto::{PublicKey, Signature};
 use crate::engine::Settings;
 use crate::engine::event::Event;
+use crate::engine::host_keys::HostKeyNews;
 use crate::engine::side::{AuthProgress, AuthResult, Pause, Side};
 use crate::engine::token::{
     AuthTurn, Desk, GssapiTurn, HostKeyCheck, PromptsRequest, SignRequest, Ticket,
@@ -111,6 +112,14 @@ impl Side for ClientSide {
 
     fn host_key(check: HostKeyCheck) -> Result<ClientEvent, Error> {
         Ok(ClientEvent::HostKey(check))
+    }
+
+    fn host_key_news(news: HostKeyNews) -> Option<ClientEvent> {
+        Some(match news {
+            HostKeyNews::Announced(keys) => ClientEvent::HostKeys(keys),
+            HostKeyNews::Proved(Ok(keys)) => ClientEvent::HostKeysProved(keys),
+            HostKeyNews::Proved(Err(error)) => ClientEvent::HostKeysNotProved(error),
+        })
     }
 
     fn peer_extensions(&mut self, info: &ExtInfo<'_>) {

@@ -79,7 +79,8 @@ pub trait SealingKey: Send {
 }
 
 /// Opens incoming packets. The core makes one at each `NEWKEYS` of the peer and calls, for each
-/// packet in order, `open_length` and then `open`; after an error it is not called again.
+/// packet in order, `open_length` and then `open`; after an error it is not called again, but for
+/// `open_unverified` where the application has asked for it.
 pub trait OpeningKey: Send {
     /// The layout of incoming packets.
     fn layout(&self) -> PacketLayout;
@@ -100,6 +101,16 @@ pub trait OpeningKey: Send {
     /// # Errors
     /// `TagMismatch` if the packet is not authentic. The caller wipes the buffer.
     fn open(&mut self, sequence: u32, packet: &mut [u8]) -> Result<(), CryptoError>;
+
+    /// Decrypts in place the packet that [`Self::open`] has just found not to be authentic, as
+    /// `open` left it. Called only where a config has opted in to accept forged packets.
+    ///
+    /// # Errors
+    /// `TagMismatch` where this is not to be had, as the default has it: AEAD ciphers must keep
+    /// to that.
+    fn open_unverified(&mut self, _packet: &mut [u8]) -> Result<(), CryptoError> {
+        Err(CryptoError::TagMismatch)
+    }
 }
 
 /// A message authentication code, as ciphers without authentication of their own are given it.

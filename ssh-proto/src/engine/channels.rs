@@ -256,6 +256,10 @@ impl<S: Side> Core<S> {
                 }
                 Question::Request(id, key) => mux.answer_request(id, key, false, outbox),
                 Question::Global(key) => mux.answer_global(key, Err(()), outbox),
+                Question::Proof(key) => {
+                    self.host_keys.forget_proof(key);
+                    mux.answer_global(key, Err(()), outbox)
+                }
             };
             false
         });
@@ -265,11 +269,15 @@ impl<S: Side> Core<S> {
 
     /// The next event of the channels. It is not queued on its way: data would cost an allocation
     /// for each packet.
-    pub(super) fn next_channel_event(&mut self) -> Option<Event> {
+    pub(super) fn next_channel_event(&mut self) -> Option<S::Event> {
         loop {
             let event = self.mux.as_mut()?.poll_event()?;
-            if let Some(event) = self.channel_event(event) {
-                return Some(event);
+            let event = match self.take_host_key_event(event) {
+                Ok(event) => event,
+                Err(event) => self.channel_event(event).map(Into::into),
+            };
+            if event.is_some() {
+                return event;
             }
         }
     }
@@ -277,7 +285,7 @@ impl<S: Side> Core<S> {
     /// Moves the events of the channels to those of the connection.
     pub(super) fn drain_channel_events(&mut self) {
         while let Some(event) = self.next_channel_event() {
-            self.events.push_back(event.into());
+            self.events.push_back(event);
         }
     }
 

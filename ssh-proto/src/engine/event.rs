@@ -4,7 +4,9 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::token::{IncomingChannel, IncomingGlobalRequest, IncomingRequest, SignRequest};
+use super::token::{
+    ForgedPacket, IncomingChannel, IncomingGlobalRequest, IncomingRequest, SignRequest,
+};
 use crate::auth::Authenticated;
 use crate::error::{DisconnectReason, Error};
 use crate::mux::{ChannelId, ExitSignal, GlobalReply, OpenFailure, RequestId};
@@ -98,13 +100,16 @@ pub enum Event {
         /// The sequence number.
         sequence: u32,
     },
-    /// A packet is not authentic: its MAC or tag does not fit. The connection ends; nothing of the
-    /// packet is used.
+    /// A packet is not authentic: its MAC or tag does not fit. The connection ends, and nothing of
+    /// the packet is used, unless it is accepted.
     MacError {
         /// The sequence number of the packet.
         sequence: u32,
         /// Its length on the wire, tag included.
         length: usize,
+        /// What can accept it all the same, where the config opts in by
+        /// `dangerously_accept_forged_packets` and the cipher is no AEAD.
+        forged: Option<ForgedPacket>,
     },
     /// The peer answered a `ping` of ours.
     Pong(Bytes),

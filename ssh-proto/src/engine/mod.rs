@@ -2,12 +2,15 @@
 
 mod channels;
 pub(crate) mod event;
+pub(crate) mod host_keys;
+mod obscure;
 mod phase;
 #[cfg(test)]
 mod phase_tests;
 pub(crate) mod policy;
 mod receive;
 pub(crate) mod side;
+mod timers;
 pub(crate) mod token;
 mod transmit;
 
@@ -17,17 +20,20 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::time::Duration;
 
 use bytes::BytesMut;
 
 use self::event::{Disconnected, Event};
+use self::host_keys::HostKeys;
+use self::obscure::Obscure;
 use self::phase::Phase;
 use self::side::{Pause, Side};
 use self::token::{Desk, SignRequest, Stub, Ticket};
 pub use self::transmit::Transmit;
 use crate::auth::Authenticated;
 use crate::crypto::{SecureRandom, Signature, SignatureAlgorithm};
-use crate::error::{ApiMisuse, DisconnectReason, Error, Limit};
+use crate::error::{ApiMisuse, DisconnectReason, Error, Limit, PeerMisbehaved};
 use crate::limits::{Limits, MAX_PEER_TEXT};
 use crate::mux::{ChannelId, ExtendedData, Mux, PeerOpens, RequestId, RequestKey};
 use crate::text::cut;
@@ -48,6 +54,10 @@ pub struct Settings {
     /// The channels that the peer may ask the application to open.
     pub(crate) peer_opens: PeerOpens,
     pub(crate) extended_data: ExtendedData,
+    /// Whether a server tells its clients which host keys it has.
+    pub(crate) announce_host_keys: bool,
+    /// The interval at which a client sends what is typed.
+    pub(crate) obscure: Option<Duration>,
 }
 
 /// One connection, whose role-specific half is `S`.
@@ -67,10 +77,14 @@ pub struct Core<S: Side> {
     questions: Vec<(Question, Stub)>,
     timers: TimerTable,
     now: Instant,
+    /// A question was answered since we were last told the time.
+    answered: bool,
     eof: bool,
     /// Our keepalive requests that are not answered.
     keepalives: VecDeque<RequestId>,
     missed_keepalives: u32,
+    host_keys: HostKeys,
+    obscure: Option<Box<Obscure>>,
     ext_infos: u8,
     peer_answers_pings: bool,
     /// Packets since the peer's first `NEWKEYS`, the one at hand included.
@@ -100,6 +114,8 @@ enum Question {
     Open(ChannelId),
     Request(ChannelId, RequestKey),
     Global(RequestKey),
+    /// A signature for the answer to a global request.
+    Proof(RequestKey),
 }
 
 impl<S: Side> Core<S> {
@@ -109,12 +125,16 @@ impl<S: Side> Core<S> {
         random: Box<dyn SecureRandom>,
         now: Instant,
     ) -> Result<Self, Error> {
-        let transport = Transport::new(
+        let mut transport = Transport::new(
             S::ROLE,
             Arc::clone(&settings.transport),
             &settings.limits,
             random,
         )?;
+        let obscure = match settings.obscure {
+            Some(interval) => Some(Box::new(Obscure::new(interval, transport.random_stream()?))),
+            None => None,
+        };
         let mut timers = TimerTable::default();
         timers.start(Timer::LoginGrace, now, settings.limits.login_grace);
         timers.start(Timer::Kex, now, settings.limits.kex_timeout);
@@ -132,9 +152,12 @@ impl<S: Side> Core<S> {
             questions: Vec::new(),
             timers,
             now,
+            answered: false,
             eof: false,
             keepalives: VecDeque::new(),
             missed_keepalives: 0,
+            host_keys: HostKeys::default(),
+            obscure,
             ext_infos: 0,
             peer_answers_pings: false,
             keyed_packets: 0,
@@ -171,63 +194,6 @@ impl<S: Side> Core<S> {
         self.eof = true;
     }
 
-    /// Time has passed.
-    pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        self.tick(now);
-        for timer in Timer::ALL {
-            if !self.is_open() {
-                return;
-            }
-            if self.timers.take_expired(timer, self.now) {
-                match self.peer_is_judged(timer) && !self.is_caught_up() {
-                    true => self.postpone(timer),
-                    false => self.expire(timer),
-                }
-            }
-        }
-    }
-
-    /// Whether the timer ends the connection because of what the peer does not send.
-    fn peer_is_judged(&self, timer: Timer) -> bool {
-        matches!(timer, Timer::Kex | Timer::KeepAlive | Timer::Idle)
-    }
-
-    /// Whether all that has arrived is parsed, so that silence is the peer's.
-    fn is_caught_up(&self) -> bool {
-        self.pause.is_none() && self.transport.needs_input()
-    }
-
-    /// Gives the peer its time anew, since what it sent may be waiting for us.
-    fn postpone(&mut self, timer: Timer) {
-        let limits = &self.settings.limits;
-        let after = match timer {
-            Timer::Kex => limits.kex_timeout,
-            Timer::KeepAlive => limits.keepalive_interval,
-            _ => limits.idle_timeout,
-        };
-        self.timers.start(timer, self.now, after);
-    }
-
-    fn expire(&mut self, timer: Timer) {
-        match timer {
-            Timer::LoginGrace | Timer::Kex | Timer::Decision | Timer::Idle => {
-                self.fail(Error::Timeout(timer));
-            }
-            Timer::AuthFailureDelay => self.side.release_failure(&mut self.outbox),
-            Timer::RekeyAge => {
-                if let Err(error) = self.transport.start_rekey() {
-                    self.fail(error);
-                }
-                self.watch_kex();
-            }
-            Timer::KeepAlive => self.keep_alive(),
-        }
-    }
-
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.next()
-    }
-
     /// The next event, parsing as far as it takes.
     pub(crate) fn poll_event(&mut self) -> Option<S::Event> {
         self.settle_abandoned();
@@ -243,7 +209,7 @@ impl<S: Side> Core<S> {
                 return Some(event);
             }
             if let Some(event) = self.next_channel_event() {
-                return Some(event.into());
+                return Some(event);
             }
             if !self.is_open() {
                 return None;
@@ -261,13 +227,10 @@ impl<S: Side> Core<S> {
                     self.watch_idle();
                     return None;
                 }
-                Err(error) => {
-                    if let Some((sequence, length)) = self.transport.take_forged() {
-                        let event = Event::MacError { sequence, length };
-                        self.events.push_back(event.into());
-                    }
-                    self.fail(error);
-                }
+                Err(error) => match self.transport.take_mac_failure() {
+                    Some(failure) => self.mac_failed(failure, error),
+                    None => self.fail(error),
+                },
             }
         }
     }
@@ -335,34 +298,6 @@ impl<S: Side> Core<S> {
 
     pub(crate) fn session_id(&self) -> Option<&SessionId> {
         self.transport.kex.session_id()
-    }
-
-    /// Moves the clock on; never back.
-    fn tick(&mut self, now: Instant) {
-        self.now = self.now.max(now);
-    }
-
-    /// Keeps the key exchange timer running while, and only while, the peer owes us something.
-    fn watch_kex(&mut self) {
-        let waits_for_us = matches!(
-            self.pause,
-            Some((Pause::Admission | Pause::HostKey | Pause::HostSign, _))
-        );
-        if self.transport.kex.is_active() && !waits_for_us {
-            self.timers
-                .start(Timer::Kex, self.now, self.settings.limits.kex_timeout);
-        } else {
-            self.timers.stop(Timer::Kex);
-        }
-    }
-
-    fn watch_idle(&mut self) {
-        if let (Some(mux), Some(after)) = (&mut self.mux, self.settings.limits.idle_timeout)
-            && mux.take_user_data_seen()
-            && self.is_open()
-        {
-            self.timers.set(Timer::Idle, self.now + after);
-        }
     }
 
     /// Begins a key exchange where keys have been used enough, and will be used on.
@@ -464,6 +399,7 @@ impl<S: Side> Core<S> {
                     return Err(ApiMisuse::WrongAnswer);
                 }
                 self.timers.stop(Timer::Decision);
+                self.answered = true;
                 Ok(())
             }
             other => {
@@ -484,6 +420,7 @@ impl<S: Side> Core<S> {
                 Pause::Admission => self.turn_away(DisconnectReason::TOO_MANY_CONNECTIONS, ""),
                 Pause::HostKey => self.fail(Error::HostKeyRejected),
                 Pause::HostSign => self.fail(Error::SignatureDeclined),
+                Pause::Forged => self.fail(PeerMisbehaved::BadMac.into()),
                 Pause::AuthTurn => {
                     let now = self.now;
                     self.disconnect(now, DisconnectReason::AUTH_CANCELLED_BY_USER, "");
@@ -523,6 +460,9 @@ impl<S: Side> Core<S> {
         request: SignRequest,
         signature: &Signature,
     ) -> Result<(), ApiMisuse> {
+        if let Some(proof) = self.take_proof(&request.ticket) {
+            return self.provide_proof(proof, request, signature);
+        }
         let SignRequest {
             ticket,
             key,
@@ -558,6 +498,9 @@ impl<S: Side> Core<S> {
     }
 
     pub(crate) fn decline_signature(&mut self, request: SignRequest) -> Result<(), ApiMisuse> {
+        if let Some(proof) = self.take_proof(&request.ticket) {
+            return self.decline_proof(&proof, request);
+        }
         let pause = self.signing_pause();
         self.answer(request.ticket, pause)?;
         match pause {

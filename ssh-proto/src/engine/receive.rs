@@ -9,9 +9,9 @@ use super::Core;
 use super::event::{Disconnected, Event, PeerExtensions};
 use super::phase::{Phase, Situation, Verdict, admit};
 use super::side::{AuthProgress, AuthResult, Pause, Side};
-use super::token::{HostKeyCheck, SignRequest, Ticket};
+use super::token::{ForgedPacket, HostKeyCheck, SignRequest, Ticket};
 use crate::auth::Authenticated;
-use crate::error::{DisconnectReason, Error, PeerMisbehaved};
+use crate::error::{ApiMisuse, DisconnectReason, Error, PeerMisbehaved};
 use crate::limits::{
     COPIED_UNREAD, MAX_EXT_INFO_FROM_CLIENT, MAX_EXT_INFO_FROM_SERVER, MAX_REQUEST_TEXT,
     PIN_FACTOR, PINNED_ARENA,
@@ -21,7 +21,7 @@ use crate::role::Role;
 use crate::text::PeerText;
 use crate::time::Timer;
 use crate::transport::kex::{KexAsk, Negotiated};
-use crate::transport::{KexProgress, Packet};
+use crate::transport::{KexProgress, MacFailure, Packet};
 use crate::wire::extension::{ExtInfo, Ping, Pong};
 use crate::wire::transport::{Debug, Unimplemented};
 use crate::wire::{Reader, decode, number};
@@ -55,6 +55,38 @@ impl<S: Side> Core<S> {
         }
         self.rekey_if_due()?;
         Ok(true)
+    }
+
+    /// A packet is not authentic: the end, unless the application may decide otherwise.
+    pub(super) fn mac_failed(&mut self, failure: MacFailure, error: Error) {
+        let MacFailure {
+            sequence,
+            length,
+            is_held,
+        } = failure;
+        let event = |forged| {
+            let event = Event::MacError {
+                sequence,
+                length,
+                forged,
+            };
+            S::Event::from(event)
+        };
+        if is_held {
+            let (ticket, stub) = Ticket::new(&self.desk);
+            self.ask(Pause::Forged, stub, event(Some(ForgedPacket { ticket })));
+        } else {
+            self.events.push_back(event(None));
+            self.fail(error);
+        }
+    }
+
+    /// The application takes a packet that is not authentic.
+    pub(crate) fn accept_forged(&mut self, packet: ForgedPacket) -> Result<(), ApiMisuse> {
+        self.answer(packet.ticket, Pause::Forged)?;
+        self.transport.accept_forged();
+        self.watch_kex();
+        Ok(())
     }
 
     fn deliver(&mut self, number: u8, packet: Packet) -> Result<(), Error> {
@@ -134,6 +166,9 @@ impl<S: Side> Core<S> {
             }
             number::PONG => {
                 let Pong { data } = decode(&packet.payload)?;
+                if self.obscure.as_ref().is_some_and(|o| o.is_chaff(data)) {
+                    return Ok(());
+                }
                 let data = Bytes::copy_from_slice(data);
                 self.events.push_back(Event::Pong(data).into());
             }
@@ -235,6 +270,7 @@ impl<S: Side> Core<S> {
     }
 
     fn keys_changed(&mut self, negotiated: Negotiated) {
+        self.host_keys.negotiated(negotiated.host_key_algorithm);
         if self.phase == Phase::FirstKex {
             self.phase = Phase::Service;
             self.keyed_packets = 0;
@@ -284,6 +320,7 @@ impl<S: Side> Core<S> {
         self.timers
             .start(Timer::Idle, self.now, limits.idle_timeout);
         self.authenticated = Some(proof.clone());
+        self.announce_host_keys();
         self.events.push_back(Event::Authenticated(proof).into());
     }
 

@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 
 use super::Settings;
 use super::event::{Disconnected, Event};
+use super::host_keys::HostKeyNews;
 use super::policy::Incoming;
 use super::token::{Desk, HostKeyCheck, Stub};
 use crate::auth::Authenticated;
@@ -27,6 +28,7 @@ pub enum Pause {
     KeyQuery,
     Unverified,
     AuthRequest,
+    Forged,
 }
 
 /// What came of a step of authentication.
@@ -74,6 +76,9 @@ pub trait Side: Sized {
 
     /// The event for a host key that is to be judged; a server has none.
     fn host_key(check: HostKeyCheck) -> Result<Self::Event, Error>;
+
+    /// The event for news of the server's host keys; a server has none.
+    fn host_key_news(news: HostKeyNews) -> Option<Self::Event>;
 
     /// What the peer announced (RFC 8308).
     fn peer_extensions(&mut self, info: &ExtInfo<'_>);

@@ -68,6 +68,11 @@ impl Ticket {
         )
     }
 
+    /// Whether it is the other end of this stub.
+    pub(crate) fn is_of(&self, stub: &Stub) -> bool {
+        self.stub.is_of(stub)
+    }
+
     /// Marks the question as answered, if it is one of this connection.
     pub(crate) fn redeem(mut self, desk: &Arc<Desk>) -> Result<Stub, ApiMisuse> {
         if !Arc::ptr_eq(&self.desk, desk) {
@@ -390,4 +395,15 @@ impl IncomingGlobalRequest {
     pub fn wants_reply(&self) -> bool {
         self.ticket.is_some()
     }
+}
+
+/// A packet that is not authentic and could be accepted all the same (protocol tests alone: see
+/// `dangerously_accept_forged_packets`).
+///
+/// Nothing behind it is read before the verdict. `accept_forged` decrypts it and handles it as if
+/// it were authentic; dropping the token ends the connection, as without it.
+#[must_use = "dropping the token ends the connection"]
+#[derive(Debug)]
+pub struct ForgedPacket {
+    pub(crate) ticket: Ticket,
 }

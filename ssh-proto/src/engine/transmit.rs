@@ -33,6 +33,7 @@ impl<S: Side> Core<S> {
         if self.is_closed() {
             return None;
         }
+        self.pace();
         let start = out.len();
         while !self.is_closed() && out.len().saturating_sub(start) < TRANSMIT_BUDGET {
             match self.transmit_one(out) {
@@ -46,6 +47,7 @@ impl<S: Side> Core<S> {
                 }
             }
         }
+        self.hold();
         self.watch_idle();
         let size = out.len().saturating_sub(start);
         let then_close = self.is_closed();
@@ -61,6 +63,7 @@ impl<S: Side> Core<S> {
                 self.desk.has_abandoned()
                     || self.transport.has_urgent_output()
                     || (self.transport.gate_is_open()
+                        && !self.is_held()
                         && (!self.outbox.is_empty()
                             || self.mux.as_ref().is_some_and(|mux| mux.wants_transmit())))
             }
@@ -72,7 +75,8 @@ impl<S: Side> Core<S> {
         if self.transport.transmit_kex(out)? {
             return Ok(true);
         }
-        if self.transport.gate_is_open() && !matches!(self.life, Life::Failing(..)) {
+        let may_pass = self.transport.gate_is_open() && !self.is_held();
+        if may_pass && !matches!(self.life, Life::Failing(..)) {
             if let Some(payload) = self.outbox.pop() {
                 self.transport.transmit_payload(payload.as_ref(), out)?;
                 self.rekey_if_due()?;

@@ -46,6 +46,8 @@ pub(super) struct Channel {
     env_requests: u32,
     /// How the command ended was told.
     exit_seen: bool,
+    /// We have asked for a terminal on it.
+    pub(super) has_pty: bool,
     /// The application has closed and reads no more.
     pub(super) dropped: bool,
     /// It is among the channels that owe credit.
@@ -67,6 +69,7 @@ impl Channel {
             program: Program::None,
             env_requests: 0,
             exit_seen: false,
+            has_pty: false,
             dropped: false,
             is_creditor: false,
             is_sender: false,

@@ -40,9 +40,9 @@ pub enum GlobalRequest {
         /// The socket's path.
         path: Bytes,
     },
-    /// The server's host keys (OpenSSH PROTOCOL section 2.5). Servers send it, without reply; no more than [`MAX_HOST_KEYS`] are kept.
+    /// The server's host keys (OpenSSH PROTOCOL section 2.5). Servers send it, without reply; no more than [`MAX_HOST_KEYS`] are kept. Clients see `ClientEvent::HostKeys` instead.
     HostKeys(Vec<Bytes>),
-    /// Host keys that the server is to prove (OpenSSH PROTOCOL section 2.5). Clients ask.
+    /// Host keys that the server is to prove (OpenSSH PROTOCOL section 2.5). Clients ask by `prove_host_keys`; servers answer by themselves.
     HostKeysProve(Vec<Bytes>),
     /// The client opens no more sessions (OpenSSH PROTOCOL section 2.2).
     NoMoreSessions,

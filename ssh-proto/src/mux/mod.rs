@@ -9,6 +9,7 @@ mod channel;
 mod event;
 mod global;
 mod incoming;
+mod interactive;
 mod invite;
 mod kind;
 mod permit;
@@ -283,6 +284,7 @@ impl Mux {
         if request.text_len() > MAX_REQUEST_TEXT {
             return Err(ChannelError::TooLong);
         }
+        let has_pty = matches!(request, ChannelRequest::Pty(_));
         let modes = match request {
             ChannelRequest::Pty(pty) => wire::encode_terminal_modes(&pty.modes),
             _ => alloc::vec::Vec::new(),
@@ -311,6 +313,7 @@ impl Mux {
         } else {
             out.push(&message);
         }
+        channel.has_pty |= has_pty;
         let reply = want_reply.then(|| {
             let id = next_request(&mut self.next_request);
             channel.ours.push_back(id);

@@ -19,6 +19,10 @@ impl Turns {
         self.order.front().copied()
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = ChannelId> {
+        self.order.iter().copied()
+    }
+
     /// Adds a channel at the end, unless `member` says that it is there.
     pub(super) fn join(&mut self, id: ChannelId, member: &mut bool) {
         if !core::mem::replace(member, true) {

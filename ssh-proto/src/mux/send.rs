@@ -124,6 +124,12 @@ impl SendHalf {
         }
     }
 
+    /// Bytes of data that the peer's window lets leave.
+    pub(super) fn sendable(&self) -> usize {
+        let window = usize::try_from(self.window).unwrap_or(usize::MAX);
+        self.queued.min(window)
+    }
+
     /// Whether CLOSE has left.
     pub(super) const fn is_closed(&self) -> bool {
         matches!(self.end, End::Closed)

@@ -74,6 +74,10 @@ impl<T> Table<T> {
             .filter(|_| generation == id.generation)
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().filter_map(|slot| slot.value.as_deref())
+    }
+
     /// The id of the value with this wire number.
     pub(super) fn find(&self, number: u32) -> Option<ChannelId> {
         let slot = self.slots.get(usize::try_from(number).ok()?)?;

@@ -7,6 +7,7 @@ mod packet_tests;
 mod recv;
 mod rekey;
 mod send;
+mod stream;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -17,12 +18,13 @@ use bytes::{Bytes, BytesMut};
 use self::ident::Identification;
 use self::kex::negotiate::Offer;
 use self::kex::{Idents, Kex, KexAsk, KexItem, Negotiated};
-pub(crate) use self::recv::Packet;
 use self::recv::RecvHalf;
+pub(crate) use self::recv::{MacFailure, Packet};
 use self::rekey::{PeerRekeys, RekeyPolicy};
 use self::send::SendHalf;
+pub(crate) use self::stream::RandomStream;
 use crate::crypto::{HashAlgorithm, PublicKey, SecureRandom, Signature, SigningKey};
-use crate::error::{Error, PeerMisbehaved};
+use crate::error::{Error, PeerMisbehaved, RandomFailed};
 use crate::limits::Limits;
 use crate::role::Role;
 use crate::time::Instant;
@@ -80,6 +82,8 @@ pub(crate) struct TransportConfig {
     pub(crate) require_strict_kex: bool,
     /// Whether a server asks before it computes anything for a client.
     pub(crate) ask_before_kex: bool,
+    /// Whether the application decides on packets that are not authentic, where the cipher can.
+    pub(crate) keeps_forged: bool,
     /// A server's; empty on a client.
     pub(crate) host_keys: Vec<HostKey>,
     /// The extensions that we announce (RFC 8308).
@@ -137,9 +141,9 @@ impl Transport {
         kex.start(&mut *random)?;
         Ok(Self {
             role,
+            recv: RecvHalf::new(role.peer(), config.keeps_forged),
             config,
             random,
-            recv: RecvHalf::new(role.peer()),
             send,
             kex,
             peer_identification: None,
@@ -151,6 +155,11 @@ impl Transport {
             sealing: false,
             rekey_wanted: false,
         })
+    }
+
+    /// A stream of random bytes, its seed drawn from the connection's source.
+    pub(crate) fn random_stream(&mut self) -> Result<RandomStream, RandomFailed> {
+        RandomStream::new(self.config.sha256, &mut *self.random)
     }
 
     pub(crate) fn push_input(&mut self, data: BytesMut) {
@@ -192,9 +201,14 @@ impl Transport {
         }
     }
 
-    /// The sequence number and length of the packet that was not authentic, once.
-    pub(crate) fn take_forged(&mut self) -> Option<(u32, usize)> {
-        self.recv.take_forged()
+    /// What there is to tell of the packet that was not authentic, once.
+    pub(crate) fn take_mac_failure(&mut self) -> Option<MacFailure> {
+        self.recv.take_mac_failure()
+    }
+
+    /// Lets the forged packet that is held be the next one.
+    pub(crate) fn accept_forged(&mut self) {
+        self.recv.accept_forged();
     }
 
     /// Whether packets can be sent that the peer reads as such: it has spoken SSH to us.

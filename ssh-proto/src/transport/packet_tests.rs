@@ -132,7 +132,7 @@ impl Suite {
     }
 
     fn receiver(&self) -> RecvHalf {
-        let mut recv = RecvHalf::new(Role::Server);
+        let mut recv = RecvHalf::new(Role::Server, false);
         recv.push(BytesMut::from(&b"SSH-2.0-x\r\n"[..]));
         assert!(recv.read_identification().unwrap().is_some());
         if let Some(epoch) = self.opening(&NoCompression) {

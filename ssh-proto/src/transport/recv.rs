@@ -34,6 +34,31 @@ impl Packet {
     }
 }
 
+/// A packet that is not authentic, opened all the same: whether it is used is yet to be decided.
+/// Wiped unless it is.
+struct Forged {
+    packet: BytesMut,
+    total: usize,
+    pinned: usize,
+    accepted: bool,
+}
+
+impl Drop for Forged {
+    fn drop(&mut self) {
+        self.packet.as_mut().zeroize();
+    }
+}
+
+/// What there is to tell of a packet that is not authentic.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MacFailure {
+    pub(crate) sequence: u32,
+    /// Its length on the wire, tag included.
+    pub(crate) length: usize,
+    /// Whether it is kept and can be accepted.
+    pub(crate) is_held: bool,
+}
+
 /// The keys of a receiving epoch, ready to be installed by the peer's `NEWKEYS`.
 pub(crate) struct OpeningEpoch {
     pub(crate) key: Box<dyn OpeningKey>,
@@ -70,8 +95,11 @@ pub(crate) struct RecvHalf {
     compression: Option<&'static dyn CompressionAlgorithm>,
     decompressor: Option<Box<dyn Decompressor>>,
     authenticated: bool,
-    /// The length of a packet that was not authentic.
-    forged: Option<usize>,
+    /// Whether packets that are not authentic are kept for a verdict, where the cipher can.
+    keeps_forged: bool,
+    forged: Option<Forged>,
+    /// A packet that was not authentic and has not been told of.
+    mac_failure: Option<MacFailure>,
 }
 
 /// A `packet_length` that has been checked against its bounds and the alignment.
@@ -107,7 +135,7 @@ impl PacketLength {
 }
 
 impl RecvHalf {
-    pub(crate) fn new(peer: Role) -> Self {
+    pub(crate) fn new(peer: Role, keeps_forged: bool) -> Self {
         Self {
             head: BytesMut::new(),
             head_memory: 0,
@@ -125,7 +153,9 @@ impl RecvHalf {
             compression: None,
             decompressor: None,
             authenticated: false,
+            keeps_forged,
             forged: None,
+            mac_failure: None,
         }
     }
 
@@ -153,6 +183,9 @@ impl RecvHalf {
 
     /// Bytes that the next step needs beyond those held; zero if it can go on.
     pub(crate) fn missing(&self) -> usize {
+        if self.forged.is_some() {
+            return 0;
+        }
         let wanted = match (&self.ident, self.length) {
             // What was looked at is in `head`; only a line end in more input helps.
             (Some(_), _) => return usize::from(self.queue.is_empty()),
@@ -231,6 +264,14 @@ impl RecvHalf {
 
     /// Opens the next packet; `None` if it has not arrived in full.
     pub(crate) fn next_packet(&mut self) -> Result<Option<Packet>, Error> {
+        if let Some(forged) = &mut self.forged {
+            if !forged.accepted {
+                return Err(Error::Internal("reading on behind a forged packet"));
+            }
+            let (packet, total, pinned) = (forged.packet.split(), forged.total, forged.pinned);
+            self.forged = None;
+            return self.finish(packet, total, pinned).map(Some);
+        }
         let length = match self.length {
             Some(length) => length,
             None => {
@@ -267,25 +308,44 @@ impl RecvHalf {
         if let Some(key) = &mut self.key
             && let Err(error) = key.open(self.sequence, &mut packet)
         {
-            packet.as_mut().zeroize();
-            return Err(match error {
-                CryptoError::TagMismatch => {
-                    self.forged = Some(length.total);
-                    PeerMisbehaved::BadMac.into()
-                }
-                other => other.into(),
+            if error != CryptoError::TagMismatch {
+                packet.as_mut().zeroize();
+                return Err(error.into());
+            }
+            let is_held = self.keeps_forged && key.open_unverified(&mut packet).is_ok();
+            self.mac_failure = Some(MacFailure {
+                sequence: self.sequence,
+                length: length.total,
+                is_held,
             });
+            match is_held {
+                true => {
+                    self.forged = Some(Forged {
+                        packet,
+                        total: length.total,
+                        pinned,
+                        accepted: false,
+                    });
+                }
+                false => packet.as_mut().zeroize(),
+            }
+            return Err(PeerMisbehaved::BadMac.into());
         }
-        self.bytes = self.bytes.saturating_add(length.total as u64);
+        self.finish(packet, length.total, pinned).map(Some)
+    }
+
+    /// Counts an opened packet and takes its frame off.
+    fn finish(&mut self, packet: BytesMut, total: usize, pinned: usize) -> Result<Packet, Error> {
+        self.bytes = self.bytes.saturating_add(total as u64);
         self.packets = self.packets.saturating_add(1);
         let sequence = self.sequence;
         self.sequence = self.sequence.wrapping_add(1);
         let payload = self.unpad(packet)?;
-        Ok(Some(Packet {
+        Ok(Packet {
             payload,
             sequence,
             pinned,
-        }))
+        })
     }
 
     fn check_counters(&self) -> Result<(), Error> {
@@ -353,9 +413,16 @@ impl RecvHalf {
         }
     }
 
-    /// The sequence number and length of the packet that was not authentic, once.
-    pub(crate) fn take_forged(&mut self) -> Option<(u32, usize)> {
-        self.forged.take().map(|length| (self.sequence, length))
+    /// What there is to tell of the packet that was not authentic, once.
+    pub(crate) fn take_mac_failure(&mut self) -> Option<MacFailure> {
+        self.mac_failure.take()
+    }
+
+    /// Lets the forged packet that is held be the next one.
+    pub(crate) fn accept_forged(&mut self) {
+        if let Some(forged) = &mut self.forged {
+            forged.accepted = true;
+        }
     }
 
     /// Forgets all input.
@@ -364,6 +431,7 @@ impl RecvHalf {
         self.queue = VecDeque::new();
         self.queued = 0;
         self.key = None;
+        self.forged = None;
     }
 
     #[cfg(test)]

@@ -3,8 +3,9 @@
 use alloc::boxed::Box;
 
 use bytes::{BufMut, BytesMut};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::Zeroize;
 
+use super::stream::RandomStream;
 use crate::crypto::{
     CompressionAlgorithm, Compressor, HashAlgorithm, PacketLayout, SealingKey, SecureRandom,
 };
@@ -31,7 +32,8 @@ pub(crate) struct SendHalf {
     sequence: u32,
     packets: u64,
     bytes: u64,
-    padding: Padding,
+    /// Of its own: how packets are split must not change what the key exchange draws.
+    padding: RandomStream,
     compression: Option<&'static dyn CompressionAlgorithm>,
     compressor: Option<Box<dyn Compressor>>,
     authenticated: bool,
@@ -48,7 +50,7 @@ impl SendHalf {
             sequence: 0,
             packets: 0,
             bytes: 0,
-            padding: Padding::new(sha256, random)?,
+            padding: RandomStream::new(sha256, random)?,
             compression: None,
             compressor: None,
             authenticated: false,
@@ -172,54 +174,5 @@ impl SendHalf {
     pub(crate) fn set_counters(&mut self, sequence: u32, packets: u64) {
         self.sequence = sequence;
         self.packets = packets;
-    }
-}
-
-/// Random padding, expanded from a seed of its own: how packets are split must not change what
-/// the key exchange draws.
-struct Padding {
-    sha256: &'static dyn HashAlgorithm,
-    state: PaddingState,
-}
-
-#[derive(Zeroize, ZeroizeOnDrop)]
-struct PaddingState {
-    seed: [u8; 32],
-    counter: u64,
-    block: [u8; 32],
-    used: usize,
-}
-
-impl Padding {
-    fn new(
-        sha256: &'static dyn HashAlgorithm,
-        random: &mut dyn SecureRandom,
-    ) -> Result<Self, RandomFailed> {
-        let mut state = PaddingState {
-            seed: [0; 32],
-            counter: 0,
-            block: [0; 32],
-            used: 32,
-        };
-        random.fill(&mut state.seed)?;
-        Ok(Self { sha256, state })
-    }
-
-    fn fill(&mut self, padding: &mut [u8]) {
-        let state = &mut self.state;
-        for byte in padding {
-            if state.used >= state.block.len() {
-                let block = self
-                    .sha256
-                    .hash(&[&state.seed, &state.counter.to_be_bytes()]);
-                state.counter = state.counter.wrapping_add(1);
-                state.used = 0;
-                for (to, from) in state.block.iter_mut().zip(block.as_ref()) {
-                    *to = *from;
-                }
-            }
-            *byte = state.block.get(state.used).copied().unwrap_or_default();
-            state.used = state.used.saturating_add(1);
-        }
     }
 }

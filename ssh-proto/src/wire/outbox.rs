@@ -85,6 +85,11 @@ impl Outbox {
         self.payloads.is_empty()
     }
 
+    /// Bytes of all payloads.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether `messages` or `bytes`, the bounds of [`Limits`](crate::Limits), are reached.
     pub(crate) fn is_full(&self, messages: usize, bytes: usize) -> bool {
         self.payloads.len() >= messages || self.bytes >= bytes

@@ -97,6 +97,7 @@ impl Server {
             .ciphers([cipher])
             .macs(mac.or(Some("hmac-sha2-256")))
             .public_key_algorithms(["ssh-ed25519"])
+            .announce_host_keys(false)
             .signing_host_key(provider.signing_key(&host_key).unwrap())
             .build()
             .unwrap();

@@ -461,3 +461,32 @@ fn aes_ctr_known_packets() {
         );
     }
 }
+
+/// What is not authentic is decrypted on request, unless the cipher is AEAD; the keystream runs on.
+#[test]
+fn unverified_packets() {
+    for suite in Suite::all() {
+        let (mut sealing, mut opening) = (suite.sealing(), suite.opening());
+        let plain = packet(sealing.layout(), 3, 7);
+        let (mut forged, mut next) = (plain.clone(), plain.clone());
+        sealing.seal(1, &mut forged).unwrap();
+        sealing.seal(2, &mut next).unwrap();
+        *forged.last_mut().unwrap() ^= 1;
+        let (_, result) = open(&mut *opening, 1, &mut forged);
+        assert_eq!(result, Err(CryptoError::TagMismatch));
+        let unverified = opening.open_unverified(&mut forged);
+        if suite.mac.is_none() {
+            assert_eq!(
+                unverified,
+                Err(CryptoError::TagMismatch),
+                "{}",
+                suite.name()
+            );
+            continue;
+        }
+        assert_eq!(unverified, Ok(()));
+        let end = plain.len() - sealing.layout().tag_len;
+        assert_eq!(forged[4..end], plain[4..end], "{}", suite.name());
+        assert_eq!(open(&mut *opening, 2, &mut next).1, Ok(()));
+    }
+}
