@@ -57,6 +57,14 @@ fn every_kex_cipher_and_mac_works() {
                         assert_eq!(report.host_key_algorithm, "ssh-ed25519");
                         assert_eq!(&report.host_key, fixtures::host_key().public_key());
                         assert_eq!(Some(&report.session_id), pair.client.session_id());
+                        let (id, signature) = (&report.session_id, &report.host_key_signature);
+                        let algorithm = provider.signature("ssh-ed25519").unwrap();
+                        let bound = algorithm.verify(&report.host_key, id.as_bytes(), signature);
+                        assert_eq!(
+                            bound.is_ok(),
+                            at == 0,
+                            "over the session id, and only at first"
+                        );
                         for suite in [report.client_to_server, report.server_to_client] {
                             assert_eq!(suite.cipher, cipher.name());
                             assert_eq!(suite.mac, (!cipher.is_aead()).then_some(*mac));

@@ -105,13 +105,17 @@ enum Step {
     /// Client: the server's reply is due.
     Reply(Box<dyn KexExchange>),
     /// Client: the application judges the host key.
-    HostKey(Secrets),
+    HostKey {
+        secrets: Secrets,
+        signature: Signature,
+    },
     /// Server: the application signs.
     Signature { secrets: Secrets, public: Bytes },
     /// The peer's `NEWKEYS` is due.
     NewKeys {
         opening: OpeningEpoch,
         host_key: PublicKey,
+        signature: Signature,
     },
 }
 
@@ -150,7 +154,7 @@ impl Kex {
             State::Exchanging(exchange) => match exchange.step {
                 Step::Init => KexStage::Init,
                 Step::Reply(_) => KexStage::Reply,
-                Step::Admission { .. } | Step::HostKey(_) | Step::Signature { .. } => {
+                Step::Admission { .. } | Step::HostKey { .. } | Step::Signature { .. } => {
                     KexStage::Paused
                 }
                 Step::NewKeys { .. } => KexStage::NewKeys,
@@ -409,7 +413,7 @@ impl Kex {
             public,
             signature: signature.as_encoded(),
         })));
-        self.send_newkeys(secrets)
+        self.send_newkeys(secrets, signature.clone())
     }
 
     /// Client: the server's reply. Verifies range, then signature, then asks for the verdict
@@ -466,7 +470,7 @@ impl Kex {
             host_key,
         };
         if self.host_key.as_ref() == Some(&secrets.host_key) {
-            self.send_newkeys(secrets)?;
+            self.send_newkeys(secrets, signature)?;
             return Ok(None);
         }
         let ask = KexAsk::HostKey {
@@ -474,7 +478,7 @@ impl Kex {
             algorithm: algorithm.name(),
             previous: self.host_key.clone(),
         };
-        exchange.step = Step::HostKey(secrets);
+        exchange.step = Step::HostKey { secrets, signature };
         Ok(Some(ask))
     }
 
@@ -484,12 +488,12 @@ impl Kex {
             return Err(ApiMisuse::StaleToken.into());
         };
         match mem::replace(&mut exchange.step, Step::Init) {
-            Step::HostKey(secrets) => self.send_newkeys(secrets),
+            Step::HostKey { secrets, signature } => self.send_newkeys(secrets, signature),
             _ => Err(Error::Internal("host key accepted outside of its step")),
         }
     }
 
-    fn send_newkeys(&mut self, secrets: Secrets) -> Result<(), Error> {
+    fn send_newkeys(&mut self, secrets: Secrets, signature: Signature) -> Result<(), Error> {
         let State::Exchanging(exchange) = &mut self.state else {
             return Err(Error::Internal("no exchange to complete"));
         };
@@ -513,6 +517,7 @@ impl Kex {
         exchange.step = Step::NewKeys {
             opening,
             host_key: secrets.host_key,
+            signature,
         };
         Ok(())
     }
@@ -530,7 +535,12 @@ impl Kex {
         };
         let Exchange {
             agreement,
-            step: Step::NewKeys { opening, host_key },
+            step:
+                Step::NewKeys {
+                    opening,
+                    host_key,
+                    signature,
+                },
             ..
         } = *exchange
         else {
@@ -545,6 +555,7 @@ impl Kex {
             kex: agreement.kex.name(),
             host_key_algorithm: agreement.host_key.name(),
             host_key,
+            host_key_signature: signature,
             client_to_server: agreement.client_to_server.into(),
             server_to_client: agreement.server_to_client.into(),
             strict_kex: self.strict,

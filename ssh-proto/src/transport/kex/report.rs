@@ -5,7 +5,7 @@ use core::fmt;
 use bytes::Bytes;
 
 use super::negotiate::Suite;
-use crate::crypto::PublicKey;
+use crate::crypto::{PublicKey, Signature};
 
 /// The hash of the first key exchange: the name of the session for its whole life (RFC 4253 section 7.2).
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -42,6 +42,9 @@ pub struct Negotiated {
     pub host_key_algorithm: &'static str,
     /// The server's host key.
     pub host_key: PublicKey,
+    /// Its signature over the exchange hash, which in the first exchange is the session id: what an
+    /// agent wants to see before it binds itself to a session (OpenSSH PROTOCOL.agent section 1).
+    pub host_key_signature: Signature,
     /// What protects packets of the client.
     pub client_to_server: NegotiatedSuite,
     /// What protects packets of the server.
