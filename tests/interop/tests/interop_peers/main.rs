@@ -37,9 +37,9 @@ macro_rules! columns {
 macro_rules! each_scenario {
     ($make:ident) => {
         crate::$make! {
-            password publickey keyboard_interactive exec_status stderr env pty signal subsystem
-            local_forward remote_forward dynamic_forward unix_forward remote_unix_forward
-            agent_forward rekey_load
+            password publickey publickey_ecdsa keyboard_interactive exec_status stderr env pty
+            signal subsystem local_forward remote_forward dynamic_forward unix_forward
+            remote_unix_forward agent_forward rekey_load
         }
     };
 }
