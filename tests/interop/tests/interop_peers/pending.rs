@@ -15,7 +15,7 @@ const SCENARIOS: &[Scenario] = &[
 ];
 
 /// Peers that wait for their program in `tests/interop/peers`.
-const PEERS: &[&str] = &["libssh", "libssh2", "go"];
+const PEERS: &[&str] = &["libssh2"];
 
 /// Whether the cell is left out.
 pub(crate) fn is_pending(peer: &str, scenario: Scenario) -> bool {
