@@ -26,6 +26,8 @@ mod pattern;
 mod prompt;
 #[path = "client/relay.rs"]
 mod relay;
+#[path = "client/signals.rs"]
+mod signals;
 #[path = "client/terminal.rs"]
 mod terminal;
 #[path = "client/update.rs"]
@@ -123,7 +125,7 @@ fn connect(options: &Options) -> Result<u8, Box<dyn Error>> {
     };
     let forwarding = Forwarding::new(options, state.binding.clone())?;
     drop(state);
-    Relay::new(client.into_driver(), options, forwarding, host_keys).run()
+    Relay::new(client.into_driver(), options, forwarding, host_keys)?.run()
 }
 
 fn dial(options: &Options) -> Result<TcpStream, Box<dyn Error>> {

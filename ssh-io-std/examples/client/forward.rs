@@ -215,7 +215,7 @@ impl Forwarding {
     fn granted(&self, forward: &Forward, request: RequestId) {
         let destination = forward.destination();
         log::debug(format!(
-            "remote forward success for: {}, connect {destination}",
+            "remote forward success for: listen {}, connect {destination}",
             forward.listen
         ));
         if let (Listen::Port { port: 0, .. }, Some(port)) =
@@ -228,7 +228,10 @@ impl Forwarding {
     }
 
     fn refused(&self, forward: &Forward) -> Result<(), Error> {
-        let message = format!("remote port forwarding failed for {}", forward.listen);
+        let message = format!(
+            "remote port forwarding failed for listen {}",
+            forward.listen
+        );
         if self.is_strict {
             return Err(format!("Error: {message}").into());
         }

@@ -77,8 +77,8 @@ impl Forward {
 impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Port { port, .. } => write!(f, "listen port {port}"),
-            Self::Path(path) => write!(f, "listen path {}", path.display()),
+            Self::Port { port, .. } => write!(f, "port {port}"),
+            Self::Path(path) => write!(f, "path {}", path.display()),
         }
     }
 }

@@ -50,6 +50,20 @@ impl Output {
             Descriptor::Stderr => write_some(io::stderr().as_fd(), &chunk.bytes),
         }
     }
+
+    /// Tells whoever reads standard output that there is no more.
+    pub(crate) fn end(&mut self) -> io::Result<()> {
+        self.restore();
+        let nowhere = OpenOptions::new().write(true).open("/dev/null")?;
+        Ok(rustix::stdio::dup2_stdout(nowhere)?)
+    }
+
+    fn restore(&mut self) {
+        let _ = io::stdout().flush();
+        if let Some(flags) = self.before.take() {
+            let _ = fcntl_setfl(io::stdout(), flags);
+        }
+    }
 }
 
 /// Writes as much as can be written at once to a descriptor that blocks.
@@ -61,18 +75,9 @@ fn write_some(output: BorrowedFd<'_>, bytes: &[u8]) -> rustix::io::Result<usize>
     }
 }
 
-/// Tells whoever reads standard output that there is no more.
-pub(crate) fn end() -> io::Result<()> {
-    let nowhere = OpenOptions::new().write(true).open("/dev/null")?;
-    Ok(rustix::stdio::dup2_stdout(nowhere)?)
-}
-
 impl Drop for Output {
     fn drop(&mut self) {
-        let _ = io::stdout().flush();
-        if let Some(flags) = self.before {
-            let _ = fcntl_setfl(io::stdout(), flags);
-        }
+        self.restore();
     }
 }
 

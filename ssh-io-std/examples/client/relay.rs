@@ -1,8 +1,7 @@
 //! The session: what goes between standard input, output and error and the channel, never more than the other side takes, and what is forwarded beside it.
 
-use std::io::{self, Read as _};
+use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -19,7 +18,8 @@ use crate::forward::Forwarding;
 use crate::handler::show_negotiated;
 use crate::log;
 use crate::options::Options;
-use crate::output::{self, Descriptor, Output, timespec};
+use crate::output::{Descriptor, Output, timespec};
+use crate::signals::Signals;
 use crate::terminal::{self, Raw};
 use crate::update::HostKeys;
 
@@ -40,7 +40,8 @@ pub(crate) struct Relay<'o, T> {
     start_request: Option<RequestId>,
     started: bool,
     raw: Option<Raw<io::Stdin>>,
-    resized: Option<UnixStream>,
+    signals: Signals,
+    has_pty: bool,
     input_ended: bool,
     /// The other side sends no more.
     peer_ended: bool,
@@ -60,7 +61,8 @@ impl<'o, T: AsFd + ssh_io_std::Transport> Relay<'o, T> {
         options: &'o Options,
         forwarding: Forwarding,
         host_keys: Option<HostKeys>,
-    ) -> Self {
+    ) -> Result<Self, Error> {
+        let signals = Signals::new()?;
         let has_terminal = isatty(io::stdin());
         let wants_pty = match options.request_tty() {
             _ if options.stdio.is_some() => false,
@@ -72,7 +74,7 @@ impl<'o, T: AsFd + ssh_io_std::Transport> Relay<'o, T> {
         if options.request_tty() == 1 && !has_terminal {
             log::info("Pseudo-terminal will not be allocated because stdin is not a terminal.");
         }
-        Self {
+        Ok(Self {
             driver,
             options,
             forwarding,
@@ -83,7 +85,8 @@ impl<'o, T: AsFd + ssh_io_std::Transport> Relay<'o, T> {
             start_request: None,
             started: false,
             raw: None,
-            resized: None,
+            signals,
+            has_pty: false,
             input_ended: options.no_stdin,
             peer_ended: false,
             output_ended: false,
@@ -92,7 +95,7 @@ impl<'o, T: AsFd + ssh_io_std::Transport> Relay<'o, T> {
             status: None,
             closed: false,
             over: None,
-        }
+        })
     }
 
     /// Runs the session to its end, and what is forwarded to its own; the exit status.
@@ -220,10 +223,7 @@ impl<'o, T: AsFd + ssh_io_std::Transport> Relay<'o, T> {
         if self.wants_pty {
             let pty = ChannelRequest::Pty(terminal::pty(io::stdin()));
             self.pty_request = connection.request(channel, &pty, true)?;
-            let (ours, theirs) = UnixStream::pair()?;
-            ours.set_nonblocking(true)?;
-            signal_hook::low_level::pipe::register(signal_hook::consts::SIGWINCH, theirs)?;
-            self.resized = Some(ours);
+            self.has_pty = true;
         }
         self.forwarding.prepare(channel, connection)?;
         for (name, value) in options.environment() {
@@ -253,7 +253,7 @@ impl<'o, T: AsFd + ssh_io_std::Transport> Relay<'o, T> {
         if Some(request) == self.pty_request {
             if !success {
                 log::error("PTY allocation request failed on channel 0");
-                self.resized = None;
+                self.has_pty = false;
             }
         } else if Some(request) == self.start_request {
             if !success {
@@ -267,7 +267,7 @@ impl<'o, T: AsFd + ssh_io_std::Transport> Relay<'o, T> {
                 return Err(format!("{what} request failed on channel 0").into());
             }
             self.started = true;
-            if self.resized.is_some() && isatty(io::stdin()) {
+            if self.has_pty && isatty(io::stdin()) {
                 self.raw = Some(Raw::enter(io::stdin())?);
             }
             if self.input_ended {
@@ -301,10 +301,7 @@ impl<'o, T: AsFd + ssh_io_std::Transport> Relay<'o, T> {
         let (stdout, stderr) = (io::stdout(), io::stderr());
 
         let mut entries = vec![PollFd::new(&self.driver, socket)];
-        if let Some(winch) = &self.resized {
-            entries.push(PollFd::new(winch, PollFlags::IN));
-        }
-        let input_at = entries.len();
+        entries.push(PollFd::new(&self.signals, PollFlags::IN));
         if wants_input.is_some() {
             entries.push(PollFd::new(&stdin, PollFlags::IN));
         }
@@ -329,11 +326,14 @@ impl<'o, T: AsFd + ssh_io_std::Transport> Relay<'o, T> {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let resized = self.resized.is_some() && !entries[1].revents().is_empty();
-        let input = wants_input.filter(|_| !entries[input_at].revents().is_empty());
+        let signalled = !entries[1].revents().is_empty();
+        let input = wants_input.filter(|_| !entries[2].revents().is_empty());
         drop(entries);
-        if resized {
-            self.resize();
+        if signalled {
+            self.signals.take()?;
+            if self.has_pty {
+                self.resize();
+            }
         }
         if let Some(channel) = input {
             self.read_input(channel)?;
@@ -405,7 +405,7 @@ impl<'o, T: AsFd + ssh_io_std::Transport> Relay<'o, T> {
     fn pass_end_on(&mut self, channel: ChannelId) -> Result<(), Error> {
         if self.peer_ended && self.options.stdio.is_some() {
             self.peer_ended = false;
-            output::end()?;
+            self.output.end()?;
             self.output_ended = true;
         }
         if self.output_ended && self.input_ended {
@@ -416,13 +416,6 @@ impl<'o, T: AsFd + ssh_io_std::Transport> Relay<'o, T> {
     }
 
     fn resize(&mut self) {
-        let mut bytes = [0; 64];
-        while matches!(
-            self.resized
-                .as_ref()
-                .map(|mut winch| winch.read(&mut bytes)),
-            Some(Ok(1..))
-        ) {}
         let (columns, rows, width, height) = terminal::size(io::stdin());
         let request = ChannelRequest::WindowChange {
             columns,
