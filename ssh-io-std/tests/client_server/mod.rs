@@ -46,7 +46,12 @@ pub(crate) fn listen(steps: &[Step], host_keys: &[&str]) -> u16 {
     let provider = rustcrypto::provider();
     let methods = steps.first().map_or(MethodSet::PASSWORD, Step::method);
     let mut config = ServerConfig::builder(provider.clone()).auth_methods(methods);
-    for algorithm in host_keys {
+    let algorithms = if host_keys.is_empty() {
+        &["ssh-ed25519"]
+    } else {
+        host_keys
+    };
+    for algorithm in algorithms {
         let key = provider.keys.generate(algorithm, &mut OsRandom).unwrap();
         config = config.signing_host_key(provider.signing_key(&key).unwrap());
     }
@@ -134,7 +139,9 @@ impl Server {
                 },
                 Step::Hostbased(right),
             ) => key == right && client_host == "here." && client_user == "ferris",
-            (AuthMethod::KeyboardInteractive { .. }, Step::Prompts(rounds)) => {
+            (AuthMethod::KeyboardInteractive { .. }, Step::Prompts(rounds))
+                if !rounds.is_empty() =>
+            {
                 self.round = 0;
                 return connection.prompt_auth(request, &rounds[0].0).unwrap();
             }
@@ -214,6 +221,14 @@ impl Server {
                         |(number, cookie)| knock(number, &cookie),
                     );
                     out.write_all(&said).unwrap();
+                }));
+            }
+            // Says so, and lasts as long as this connection.
+            ("while", port) => {
+                let mut control = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
+                attach(Box::new(move |mut out| {
+                    out.write_all(b"up").unwrap();
+                    let _ = control.read(&mut [0]);
                 }));
             }
             _ => connection
