@@ -8,16 +8,16 @@ use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::process::Output;
+use std::process::{Command, Output};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use client_server::{Step, listen};
-use programs::{Folder, KeyPair, PASSWORD, client, run, stderr, stdout};
-use ssh_io_std::{Clock, read_signing_key};
+use programs::{Folder, KeyPair, PASSWORD, client, example, run, stderr, stdout};
+use ssh_io_std::Clock;
 use ssh_proto::agent::{AgentServer, AgentServerEvent, KeyConstraints, Keyring, SessionBinding};
-use ssh_proto::crypto::{PublicKey, rustcrypto};
+use ssh_proto::crypto::{PrivateKey, PublicKey, rustcrypto};
 use ssh_proto::keys::{Comment, PublicKeyLine};
 use ssh_proto::{Prompt, Prompts};
 
@@ -47,7 +47,7 @@ impl Setup {
         let mut command = client(&self.folder, &[&flags[..], &["status 3"]].concat());
         // Without the descriptor that has the password.
         let words: Vec<_> = command.get_args().skip(2).map(ToOwned::to_owned).collect();
-        let mut client = std::process::Command::new("env");
+        let mut client = Command::new("env");
         client
             .args([&askpass, "SSH_ASKPASS_REQUIRE=force"])
             .args(words)
@@ -166,12 +166,53 @@ fn steps_follow_each_other_until_the_server_is_content() {
     );
 }
 
+#[test]
+fn other_keys_of_the_host_are_learned_where_that_is_wanted() {
+    let setup = Setup::new();
+    let types = ["ssh-ed25519", "ecdsa-sha2-nistp256"];
+    let port = listen(&[Step::Password(PASSWORD)], &types);
+    let file = setup.folder.path("known_hosts");
+    let known = |flag: &str| {
+        let hosts = format!("-oUserKnownHostsFile={file}");
+        let flags = [&*hosts, "-oStrictHostKeyChecking=accept-new", flag];
+        let port = format!("-p{port}");
+        // The flags that all tests have come later, and the first one counts.
+        let mut command = Command::new(example("client").get_program());
+        command.args(["-Fnone", "-q", &port]).args(flags);
+        command.args(["-oGlobalKnownHostsFile=none", "me@127.0.0.1", "status 3"]);
+        let askpass = setup.folder.path("askpass");
+        command
+            .env("SSH_ASKPASS", askpass)
+            .env("SSH_ASKPASS_REQUIRE", "force")
+            .env("HOME", "/");
+        let output = run(&mut command);
+        assert_eq!((stderr(&output), output.status.code()), ("", Some(3)));
+        let text = fs::read_to_string(&file).unwrap();
+        let types = text
+            .lines()
+            .map(|line| line.split(' ').nth(1).unwrap().to_owned());
+        types.collect::<Vec<_>>()
+    };
+    // A file that is named for the occasion is left alone, but for the key that was shown.
+    let shown = known("-q");
+    assert_eq!(shown.len(), 1);
+    assert_eq!(known("-oUpdateHostKeys=no"), shown);
+    assert_eq!(known("-oUpdateHostKeys=ask"), shown, "nobody said yes");
+    for _ in 0..2 {
+        let mut all = known("-oUpdateHostKeys=yes");
+        assert_eq!(all[0], shown[0]);
+        all.sort();
+        assert_eq!(all, ["ecdsa-sha2-nistp256", "ssh-ed25519"]);
+    }
+}
+
 /// An agent with these keys: what it was bound to comes out.
 fn agent(path: &str, keys: &[&KeyPair]) -> Receiver<SessionBinding> {
     let mut keyring = Keyring::new(rustcrypto::provider());
     let clock = Clock::new();
     for key in keys {
-        let signing = read_signing_key(&key.path, None, &rustcrypto::provider()).unwrap();
+        let private = PrivateKey::from_openssh(&fs::read(&key.path).unwrap()).unwrap();
+        let signing = rustcrypto::provider().signing_key(&private).unwrap();
         let comment = Comment::new(key.fingerprint.as_bytes());
         keyring
             .add(clock.now(), signing, comment, KeyConstraints::default())
