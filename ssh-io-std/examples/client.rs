@@ -123,7 +123,7 @@ fn connect(options: &Options) -> Result<u8, Box<dyn Error>> {
         }
         _ => None,
     };
-    let forwarding = Forwarding::new(options, state.binding.clone())?;
+    let forwarding = Forwarding::new(options, state.binding.clone(), state.trust)?;
     drop(state);
     Relay::new(client.into_driver(), options, forwarding, host_keys)?.run()
 }

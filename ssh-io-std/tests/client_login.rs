@@ -352,3 +352,49 @@ fn the_agent_is_forwarded_where_that_is_asked_for() {
     // One that is gone is a refusal, and no harm.
     assert_eq!(said(&[plain, "-oForwardAgent=/missing"]), "gone");
 }
+
+#[test]
+fn nothing_is_forwarded_for_a_host_that_is_perhaps_another_one() {
+    let setup = Setup::new();
+    let folder = &setup.folder;
+    let (key, other) = (
+        folder.key("key", "ssh-ed25519"),
+        folder.key("other", "ssh-ed25519"),
+    );
+    let path = folder.path("agent");
+    let _bindings = agent(&path, &[&key]);
+    let port = listen(&[Step::Key(public(&key))], &[]);
+    let hosts = folder.write(
+        "known_hosts",
+        &format!("[127.0.0.1]:{port} {}\n", other.line),
+    );
+    let run = |flags: &[&str]| {
+        let mut command = example("client");
+        command.args([
+            "-Fnone",
+            "-q",
+            "-A",
+            "-X",
+            "-D1080",
+            "-oGlobalKnownHostsFile=none",
+        ]);
+        command.args([format!("-p{port}"), format!("-oUserKnownHostsFile={hosts}")]);
+        command
+            .args(["-oStrictHostKeyChecking=no"])
+            .args(flags)
+            .args(["me@127.0.0.1", "agent"]);
+        command.env("SSH_AUTH_SOCK", &path).env("DISPLAY", ":99");
+        run(&mut command)
+    };
+    let output = run(&[]);
+    assert_eq!(stdout(&output), "none", "{output:?}");
+    for what in ["Agent", "X11", "Port"] {
+        let message = format!("{what} forwarding is disabled to avoid man-in-the-middle attacks.");
+        assert!(stderr(&output).contains(&message), "{output:?}");
+    }
+    let output = run(&["-oExitOnForwardFailure=yes"]);
+    assert_eq!((stdout(&output), output.status.code()), ("", Some(255)));
+    fs::write(&hosts, "").unwrap();
+    let output = run(&["-x", "-oClearAllForwardings=yes"]);
+    assert_eq!((stdout(&output), stderr(&output)), (&*key.fingerprint, ""));
+}

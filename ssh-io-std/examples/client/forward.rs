@@ -13,6 +13,7 @@ use ssh_proto::{
 };
 
 use crate::agent::Forwarded;
+use crate::host::Trust;
 use crate::log;
 use crate::options::{Forward, Listen, Options, Side};
 use crate::x11;
@@ -22,6 +23,7 @@ type Error = Box<dyn std::error::Error>;
 /// Everything that is forwarded.
 pub(crate) struct Forwarding {
     pub(crate) forwards: Forwards,
+    wanted: Vec<Forward>,
     /// Asked of the server, which has not answered.
     asked: Vec<(RequestId, Forward)>,
     /// `ExitOnForwardFailure`.
@@ -35,29 +37,46 @@ pub(crate) struct Forwarding {
 }
 
 impl Forwarding {
-    /// What the options say; `binding` is what an agent is told of the session.
-    pub(crate) fn new(options: &Options, binding: Option<SessionBinding>) -> Result<Self, Error> {
-        let xauth = options.forwarded_display()?;
-        Ok(Self {
+    /// What the options say; `binding` is what an agent is told of the session. Nothing is
+    /// forwarded for a host that is perhaps another one.
+    pub(crate) fn new(
+        options: &Options,
+        binding: Option<SessionBinding>,
+        trust: Trust,
+    ) -> Result<Self, Error> {
+        let mut forwarding = Self {
             forwards: Forwards::new(),
+            wanted: options.forwards()?.to_vec(),
             asked: Vec::new(),
             is_strict: options.exit_on_forward_failure()?,
             opens_ports: options.gateway_ports()?,
             unlinks: options.unlinks_sockets()?,
             agent: options.forwarded_agent(),
             binding,
-            x11: xauth.and_then(x11::forward),
+            x11: options.forwarded_display()?.and_then(x11::forward),
             x11_request: None,
-        })
+        };
+        if trust != Trust::Full {
+            let wanted = [
+                ("Agent", forwarding.agent.take().is_some()),
+                ("X11", forwarding.x11.take().is_some()),
+                ("Port", !std::mem::take(&mut forwarding.wanted).is_empty()),
+            ];
+            for (what, _) in wanted.iter().filter(|(_, is_wanted)| *is_wanted) {
+                log::error(format!(
+                    "{what} forwarding is disabled to avoid man-in-the-middle attacks."
+                ));
+                if forwarding.is_strict {
+                    return Err("forwarding disabled due to host key check failure".into());
+                }
+            }
+        }
+        Ok(forwarding)
     }
 
     /// Listens here, and asks the server to.
-    pub(crate) fn begin(
-        &mut self,
-        forwards: &[Forward],
-        connection: &mut ClientConnection,
-    ) -> Result<(), Error> {
-        for forward in forwards {
+    pub(crate) fn begin(&mut self, connection: &mut ClientConnection) -> Result<(), Error> {
+        for forward in &std::mem::take(&mut self.wanted) {
             match forward.side {
                 Side::Local => {
                     if let Err(error) = self.listen(forward) {

@@ -101,8 +101,7 @@ impl<'o, T: AsFd + ssh_io_std::Transport> Relay<'o, T> {
     /// Runs the session to its end, and what is forwarded to its own; the exit status.
     pub(crate) fn run(mut self) -> Result<u8, Error> {
         let connection = self.driver.connection_mut();
-        self.forwarding
-            .begin(self.options.forwards()?, connection)?;
+        self.forwarding.begin(connection)?;
         self.channel = match &self.options.stdio {
             Some(target) => Some(connection.open_channel(&direct(target))?),
             None if self.options.no_command => None,
