@@ -82,14 +82,18 @@ impl Session {
                 },
                 session,
             ) => {
-                let terminal = session.terminal();
-                let resize =
-                    |terminal: &Terminal| terminal.resize(*columns, *rows, *width, *height);
-                terminal.map_or(Ok(false), |terminal| resize(terminal).map(|()| true))
+                let Some(terminal) = session.terminal() else {
+                    return Ok(false);
+                };
+                terminal.resize(*columns, *rows, *width, *height)?;
+                Ok(true)
             }
             (ChannelRequest::Break(_), session) => {
-                let terminal = session.terminal();
-                terminal.map_or(Ok(false), |terminal| terminal.send_break().map(|()| true))
+                let Some(terminal) = session.terminal() else {
+                    return Ok(false);
+                };
+                terminal.send_break()?;
+                Ok(true)
             }
             (
                 ChannelRequest::Shell | ChannelRequest::Exec(_) | ChannelRequest::Subsystem(_),
