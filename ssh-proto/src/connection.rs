@@ -266,8 +266,8 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
     /// Grants a global request of the peer (RFC 4254 section 4); `body` is what the request defines, mostly empty.
     ///
     /// # Errors
-    /// `ForeignToken`, `StaleToken` or `WrongAnswer`, as the token is one of another connection,
-    /// of a question that has lapsed, or of another question; `Closed` after the end.
+    /// `ForeignToken` or `StaleToken`; `InvalidText` for a body above 32000 bytes and `WrongAnswer`
+    /// for one that is no port where a forward asks for a port: the request is then refused.
     fn accept_global_request(
         &mut self,
         token: IncomingGlobalRequest,
@@ -280,8 +280,8 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
     /// carries it where the client left the choice to us, and nothing else.
     ///
     /// # Errors
-    /// As for [`Self::accept_global_request`]; `WrongAnswer` also if something else is asked, or
-    /// `port` is 0; the request is then refused.
+    /// As for [`Self::accept_global_request`]; `WrongAnswer` also if something else, or another
+    /// port, is asked for, or `port` is 0; the request is then refused.
     fn accept_tcpip_forward(
         &mut self,
         token: IncomingGlobalRequest,
