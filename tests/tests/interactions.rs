@@ -1,9 +1,12 @@
 //! Features that meet: answers that do not fit, limits and timers while something else is open.
 
+use std::time::Duration;
+
 use ssh_proto::error::ApiMisuse;
 use ssh_proto::limits::MAX_REQUEST_TEXT;
-use ssh_proto::{ClientEvent, Connection, Event, GlobalRequest, ServerEvent};
-use ssh_tests::{Connected, Mode, for_each_mode, take};
+use ssh_proto::wire::connection::ChannelData;
+use ssh_proto::{AuthOutcome, ClientEvent, Connection, Event, GlobalRequest, ServerEvent};
+use ssh_tests::{Connected, Hostile, Login, Mode, Pair, Stage, fixtures, for_each_mode, take};
 
 fn forward(port: u32) -> GlobalRequest {
     GlobalRequest::TcpipForward {
@@ -68,4 +71,56 @@ fn i4_a_forward_is_granted_with_the_port_that_was_asked_for() {
         ClientEvent::Shared(Event::GlobalReply { result, .. }) => result
     );
     assert!(refused.is_err());
+}
+
+/// Data counts for the idle timer even where the application has not polled to the end.
+#[test]
+fn data_that_was_parsed_postpones_the_idle_timer() {
+    let idle = Duration::from_secs(10);
+    let server = Pair::builder(Mode::PLAIN)
+        .server_limits(|limits| limits.idle_timeout = Some(idle))
+        .build()
+        .server;
+    let mut h = Hostile::with_connection(server, Mode::PLAIN.chunking);
+    h.advance_to(Stage::Channel);
+    h.peer.send(&ChannelData {
+        recipient: 0,
+        data: b"x",
+    });
+    let server = &mut h.connection;
+    server.handle_input(h.now, h.peer.take_output());
+    let event = server.poll_event();
+    assert!(matches!(
+        event,
+        Some(ServerEvent::Shared(Event::Readable(_)))
+    ));
+    let deadline = server.poll_timeout().expect("idle");
+    server.handle_timeout(deadline);
+    assert!(!server.is_ending());
+    server.handle_timeout(deadline + idle);
+    assert!(server.is_ending());
+}
+
+/// To drop a token is to answer: the time for a decision does not run out on it.
+#[test]
+fn a_dropped_token_is_an_answer_in_time() {
+    let time = Some(Duration::from_secs(5));
+    let pair = Pair::builder(Mode::PLAIN).server_limits(|limits| limits.decision_timeout = time);
+    let mut login = Login::new(pair.build());
+    let turn = login.turn();
+    let key = fixtures::user_key();
+    login
+        .pair
+        .client
+        .query_publickey(turn, key.public_key())
+        .unwrap();
+    login.run();
+    let query = take!(login.server.events, ServerEvent::KeyQuery(query) => query);
+    let server = &mut login.pair.server;
+    let deadline = server.poll_timeout().expect("decision");
+    drop(query);
+    server.handle_timeout(deadline);
+    assert!(!server.is_ending());
+    login.run();
+    assert_eq!(login.turn().outcome(), &AuthOutcome::Failed);
 }
