@@ -5,8 +5,13 @@ use std::time::Duration;
 use ssh_proto::error::ApiMisuse;
 use ssh_proto::limits::MAX_REQUEST_TEXT;
 use ssh_proto::wire::connection::ChannelData;
-use ssh_proto::{AuthOutcome, ClientEvent, Connection, Event, GlobalRequest, ServerEvent};
-use ssh_tests::{Connected, Hostile, Login, Mode, Pair, Stage, fixtures, for_each_mode, take};
+use ssh_proto::{
+    AuthOutcome, ChannelRequest, ClientEvent, Connection, DataStream, Event, GlobalRequest, Pty,
+    ServerEvent,
+};
+use ssh_tests::{
+    Connected, Hostile, Login, Mode, Pair, Stage, fixtures, for_each_mode, read_all, take,
+};
 
 fn forward(port: u32) -> GlobalRequest {
     GlobalRequest::TcpipForward {
@@ -123,4 +128,26 @@ fn a_dropped_token_is_an_answer_in_time() {
     assert!(!server.is_ending());
     login.run();
     assert_eq!(login.turn().outcome(), &AuthOutcome::Failed);
+}
+
+/// An interval beyond all reason delays, and breaks nothing.
+#[test]
+fn keystrokes_may_be_obscured_at_any_interval() {
+    let builder = Pair::builder(Mode::PLAIN);
+    let mut c = Connected::of(builder.client(|b| b.obscure_keystroke_timing(Some(Duration::MAX))));
+    let (at_client, at_server) = c.open();
+    let pty = ChannelRequest::Pty(Pty {
+        term: "xterm".into(),
+        columns: 80,
+        rows: 24,
+        width: 0,
+        height: 0,
+        modes: Vec::new(),
+    });
+    c.pair.client.request(at_client, &pty, false).unwrap();
+    c.run();
+    let client = &mut c.pair.client;
+    client.write(at_client, DataStream::Data, b"x").unwrap();
+    c.run();
+    assert_eq!(read_all(&mut c.pair.server, at_server).0, b"x");
 }
