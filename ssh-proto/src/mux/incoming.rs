@@ -269,7 +269,8 @@ impl Mux {
             Some(ChannelRequest::ExitStatus(code)) => Some(MuxEvent::ExitStatus { id, code }),
             Some(ChannelRequest::ExitSignal(signal)) => Some(MuxEvent::ExitSignal { id, signal }),
             Some(request)
-                if !channel.dropped && (!want_reply || unanswered < self.bounds.pending_requests) =>
+                if !channel.dropped
+                    && (!want_reply || unanswered < self.bounds.pending_requests) =>
             {
                 let key = if want_reply {
                     self.unanswered = self.unanswered.saturating_add(1);
