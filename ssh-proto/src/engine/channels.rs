@@ -172,7 +172,7 @@ impl<S: Side> Core<S> {
         answer: impl FnOnce(&mut Mux, &mut Outbox) -> Result<(), ChannelError>,
     ) -> Result<(), ApiMisuse> {
         self.redeem(ticket)?;
-        let (mux, outbox) = self.open_mux().map_err(|_| ApiMisuse::Closed)?;
+        let (mux, outbox) = self.open_mux().map_err(|_| ApiMisuse::StaleToken)?;
         answer(mux, outbox).map_err(|error| match error {
             ChannelError::TooLong | ChannelError::Invalid => ApiMisuse::InvalidText,
             _ => ApiMisuse::StaleToken,
