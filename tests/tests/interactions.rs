@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use ssh_proto::error::ApiMisuse;
-use ssh_proto::limits::MAX_REQUEST_TEXT;
+use ssh_proto::limits::{Limits, MAX_HOST_NAME, MAX_REQUEST_TEXT, MAX_USER_NAME};
 use ssh_proto::wire::connection::ChannelData;
 use ssh_proto::{
-    AuthOutcome, ChannelRequest, ClientEvent, Connection, DataStream, Event, GlobalRequest, Pty,
-    ServerEvent,
+    AuthOutcome, ChannelRequest, ClientConfig, ClientEvent, ConfigError, Connection, DataStream,
+    Event, GlobalRequest, Pty, ServerEvent,
 };
 use ssh_tests::{
     Connected, Hostile, Login, Mode, Pair, Stage, fixtures, for_each_mode, read_all, take,
@@ -150,4 +150,30 @@ fn keystrokes_may_be_obscured_at_any_interval() {
     client.write(at_client, DataStream::Data, b"x").unwrap();
     c.run();
     assert_eq!(read_all(&mut c.pair.server, at_server).0, b"x");
+}
+
+/// A user whose name fits into no request is refused when the config is built, not when the client
+/// logs in.
+#[test]
+fn the_longest_user_name_fits_into_a_request() {
+    let config = |user_name| {
+        let mut limits = Limits::default();
+        limits.user_name = user_name;
+        ClientConfig::builder(fixtures::provider())
+            .limits(limits)
+            .build()
+    };
+    let too_long = config(MAX_USER_NAME + 1).map(drop);
+    assert_eq!(too_long, Err(ConfigError::InvalidLimit("user_name")));
+    assert!(config(MAX_USER_NAME).is_ok());
+    let builder = Pair::builder(Mode::PLAIN).limits(|limits| limits.user_name = MAX_USER_NAME);
+    let mut login = Login::new(builder.user(&"u".repeat(MAX_USER_NAME)).build());
+    let turn = login.turn();
+    let name = "h".repeat(MAX_HOST_NAME);
+    let key = fixtures::user_key();
+    let user = "v".repeat(MAX_USER_NAME);
+    let client = &mut login.pair.client;
+    client.auth_hostbased(turn, &*key, &name, &user).unwrap();
+    login.run();
+    assert_eq!(login.turn().outcome(), &AuthOutcome::Failed);
 }
