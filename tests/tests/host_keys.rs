@@ -118,7 +118,7 @@ fn i6_keys_are_announced_and_proved() {
                 login.server.count("Global") + login.client.count("Global"),
                 0
             );
-            assert_eq!(login.server.count("Sign"), 0);
+            assert_eq!(login.server.count("Sign("), 0);
         }
     });
 }

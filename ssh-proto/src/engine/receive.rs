@@ -34,7 +34,7 @@ impl<S: Side> Core<S> {
                 .push_back(Event::Identified(identification).into());
             return Ok(true);
         }
-        let Some(packet) = self.transport.next_packet()? else {
+        let Some(mut packet) = self.transport.next_packet()? else {
             return Ok(false);
         };
         self.heard_from_peer();
@@ -49,7 +49,8 @@ impl<S: Side> Core<S> {
         match admit(situation, number) {
             Verdict::Deliver => self.deliver(number, packet)?,
             Verdict::DiscardGuess => self.transport.kex.guess_discarded(),
-            Verdict::Ignore => {}
+            // A request to authenticate that came too late has a password in it, perhaps.
+            Verdict::Ignore => packet.payload.as_mut().zeroize(),
             Verdict::Unimplemented => self.unimplemented(packet.sequence),
             Verdict::Fatal => return Err(PeerMisbehaved::UnexpectedMessage(number).into()),
         }

@@ -16,6 +16,7 @@ use crate::wire::transport::Disconnect;
 const TRANSMIT_BUDGET: usize = 128 << 10;
 
 /// What a call of `poll_transmit` appended.
+#[non_exhaustive]
 #[must_use = "close the transport once everything up to here is written, if it says so"]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transmit {

@@ -274,18 +274,6 @@ wire_struct! {
         modes: &'a [u8],
     }
 
-    /// X11 forwarding (RFC 4254 section 6.3.1).
-    X11Req<'a>; {
-        /// Whether only one connection is to be forwarded.
-        single_connection: bool,
-        /// The authentication protocol.
-        auth_protocol: &'a [u8],
-        /// The cookie, in hexadecimal.
-        auth_cookie: &'a [u8],
-        /// The screen.
-        screen: u32,
-    }
-
     /// An environment variable (RFC 4254 section 6.4).
     EnvReq<'a>; {
         /// Its name.
@@ -439,4 +427,60 @@ pub fn encode_terminal_modes(modes: &[(u8, u32)]) -> Vec<u8> {
     }
     out.push(0);
     out
+}
+
+/// X11 forwarding (RFC 4254 section 6.3.1).
+#[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+pub struct X11Req<'a> {
+    /// Whether only one connection is to be forwarded.
+    pub single_connection: bool,
+    /// The authentication protocol.
+    pub auth_protocol: &'a [u8],
+    /// The cookie, in hexadecimal.
+    pub auth_cookie: &'a [u8],
+    /// The screen.
+    pub screen: u32,
+}
+
+impl core::fmt::Debug for X11Req<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("X11Req(..)")
+    }
+}
+
+impl<'a> Field<'a> for X11Req<'a> {
+    fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            single_connection: reader.bool()?,
+            auth_protocol: reader.string()?,
+            auth_cookie: reader.string()?,
+            screen: reader.u32()?,
+        })
+    }
+
+    fn encode(&self, out: &mut BytesMut) {
+        self.single_connection.encode(out);
+        put_string(out, self.auth_protocol);
+        put_string(out, self.auth_cookie);
+        self.screen.encode(out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_cookie() {
+        let request = ChannelRequestKind::X11(X11Req {
+            single_connection: false,
+            auth_protocol: b"MIT-MAGIC-COOKIE-1",
+            auth_cookie: b"AAAA",
+            screen: 0,
+        });
+        assert_eq!(format!("{request:?}"), "X11(X11Req(..))");
+    }
 }
