@@ -193,8 +193,8 @@ fn half_close(c: &mut Connected, by_server: bool, at: (ChannelId, ChannelId), da
     }
     c.run();
     match by_server {
-        true => drop(take!(c.server.events, ServerEvent::Shared(Event::Eof(_)) => ())),
-        false => drop(take!(c.client.events, ClientEvent::Shared(Event::Eof(_)) => ())),
+        true => take!(c.server.events, ServerEvent::Shared(Event::Eof(_)) => ()),
+        false => take!(c.client.events, ClientEvent::Shared(Event::Eof(_)) => ()),
     }
     assert_eq!(c.client.count("ChannelClosed"), 0, "EOF does not close");
     c.pair.server.close_channel(at.1).unwrap();
