@@ -8,7 +8,6 @@ pub(crate) const TARGET: &str = "ssh_proto";
 
 /// The span of a connection. Events name it as their parent, rather than that it be entered: most
 /// calls have nothing to tell.
-#[derive(Debug)]
 pub(crate) struct Trace {
     #[cfg(feature = "tracing")]
     span: tracing::Span,

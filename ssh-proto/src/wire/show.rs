@@ -128,6 +128,7 @@ mod tests {
     use alloc::format;
     use alloc::string::String;
     use alloc::vec;
+    use alloc::vec::Vec;
 
     use crate::wire::auth::*;
     use crate::wire::connection::*;
@@ -145,8 +146,6 @@ mod tests {
             assert!(!flat.contains(&decimal[..12]), "{shown}");
         }
     }
-
-    use alloc::vec::Vec;
 
     #[test]
     fn secrets_are_not_shown() {

@@ -5,7 +5,6 @@ use crate::role::Role;
 use crate::trace::Trace;
 
 /// The trace of a connection, fed with its packets.
-#[derive(Debug)]
 pub(crate) struct PacketTrace {
     pub(crate) trace: Trace,
     /// What the numbers 60 to 79 mean at present.
@@ -54,7 +53,7 @@ mod shown {
     const RESOURCE_SHORTAGE: u32 = 4;
 
     /// The family of the latest `USERAUTH_REQUEST`.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    #[derive(Clone, Copy)]
     pub(super) enum Method {
         None,
         PublicKey,
@@ -335,6 +334,64 @@ mod shown {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             let (_, show) = self.kind();
             show(self.payload, f)
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use alloc::format;
+        use alloc::vec::Vec;
+
+        use super::*;
+
+        const METHODS: [Method; 5] = [
+            Method::None,
+            Method::PublicKey,
+            Method::Password,
+            Method::KeyboardInteractive,
+            Method::Gssapi,
+        ];
+
+        #[test]
+        fn names_are_those_of_the_numbers() {
+            for number in 0..=u8::MAX {
+                for method in METHODS {
+                    let body = Body {
+                        method,
+                        number,
+                        payload: &[number],
+                    };
+                    let (name, plain) = (body.kind().0, number::name(number));
+                    match number {
+                        30..=49 => assert!(name == plain || name.starts_with("KEX_"), "{name}"),
+                        60..=79 => assert!(name == plain || name.starts_with("USERAUTH_")),
+                        _ => assert_eq!(name, plain),
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn what_is_malformed_is_not_shown() {
+            for number in 0..=u8::MAX {
+                let mut payload = Vec::from([number]);
+                payload.extend_from_slice(b"c0ffee, whose length is too much");
+                for (method, end) in METHODS
+                    .iter()
+                    .flat_map(|m| (0..9).map(move |end| (*m, end)))
+                {
+                    let payload = payload.get(..payload.len() - end * 4).unwrap();
+                    let body = Body {
+                        method,
+                        number,
+                        payload,
+                    };
+                    let shown = format!("{body:?}");
+                    assert!(!shown.contains("c0ff"), "{number}: {shown}");
+                    assert!(!shown.contains("whose"), "{number}: {shown}");
+                    let _ = milestone(&Trace::new(Role::Client), SENT, number, payload);
+                }
+            }
         }
     }
 }
