@@ -9,6 +9,7 @@ use super::{Core, Life};
 use crate::error::Error;
 use crate::mux::{GlobalRequest, Pulled};
 use crate::time::{Instant, Timer};
+use crate::trace::event;
 use crate::wire::transport::Disconnect;
 
 /// Bytes after which one call of `poll_transmit` stops. Large enough for the writes of a bulk
@@ -128,6 +129,12 @@ impl<S: Side> Core<S> {
             return;
         }
         self.missed_keepalives = self.missed_keepalives.saturating_add(1);
+        event!(
+            self.trace(),
+            DEBUG,
+            silences = self.missed_keepalives,
+            "peer silent for the keepalive interval"
+        );
         self.timers
             .start(Timer::KeepAlive, self.now, limits.keepalive_interval);
         if let Some(mux) = &mut self.mux {

@@ -4,13 +4,14 @@ use alloc::vec::Vec;
 
 use bytes::{BufMut, BytesMut};
 
+use super::show::shown_struct;
 use super::types::{Reader, put_string};
 use super::{Field, Message, Rest, number};
 use crate::error::DecodeError;
 use crate::limits::MAX_PTY_MODES;
 
 /// A request to the connection as a whole (RFC 4254 section 4).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct GlobalRequest<'a> {
     /// What is asked.
@@ -18,6 +19,8 @@ pub struct GlobalRequest<'a> {
     /// Whether the sender wants `REQUEST_SUCCESS` or `REQUEST_FAILURE`.
     pub want_reply: bool,
 }
+
+shown_struct!(GlobalRequest ['a] { kind, want_reply, });
 
 wire_kinds! {
     /// A global request with its fields.
@@ -66,7 +69,7 @@ impl<'a> Message<'a> for GlobalRequest<'a> {
 }
 
 /// Opens a channel (RFC 4254 section 5.1).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct ChannelOpen<'a> {
     /// The channel type and its fields.
@@ -78,6 +81,8 @@ pub struct ChannelOpen<'a> {
     /// The most bytes of data that the sender takes in one message.
     pub max_packet_size: u32,
 }
+
+shown_struct!(ChannelOpen ['a] { kind, sender, window_size, max_packet_size, });
 
 wire_kinds! {
     /// A channel type with its fields.
@@ -132,7 +137,7 @@ impl<'a> Message<'a> for ChannelOpen<'a> {
 }
 
 /// A request on a channel (RFC 4254 section 5.4).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct ChannelRequest<'a> {
     /// The recipient's channel number.
@@ -142,6 +147,8 @@ pub struct ChannelRequest<'a> {
     /// Whether the sender wants `CHANNEL_SUCCESS` or `CHANNEL_FAILURE`.
     pub want_reply: bool,
 }
+
+shown_struct!(ChannelRequest ['a] { recipient, kind, want_reply, });
 
 wire_kinds! {
     /// A channel request with its fields.
@@ -274,12 +281,24 @@ wire_struct! {
         modes: &'a [u8],
     }
 
+    /// X11 forwarding (RFC 4254 section 6.3.1).
+    X11Req<'a>; {
+        /// Whether only one connection is to be forwarded.
+        single_connection: bool,
+        /// The authentication protocol.
+        auth_protocol: &'a [u8],
+        /// The cookie, in hexadecimal.
+        auth_cookie: &'a [u8] => by_length,
+        /// The screen.
+        screen: u32,
+    }
+
     /// An environment variable (RFC 4254 section 6.4).
     EnvReq<'a>; {
         /// Its name.
         name: &'a [u8],
         /// Its value.
-        value: &'a [u8],
+        value: &'a [u8] => by_length,
     }
 
     /// A new terminal size (RFC 4254 section 6.7).
@@ -354,7 +373,7 @@ wire_struct! {
         /// The recipient's channel number.
         recipient: u32,
         /// The data.
-        data: &'a [u8],
+        data: &'a [u8] => by_length,
     }
 
     /// Data of another stream, such as stderr (RFC 4254 section 5.2).
@@ -364,7 +383,7 @@ wire_struct! {
         /// The stream; 1 is stderr.
         data_type: u32,
         /// The data.
-        data: &'a [u8],
+        data: &'a [u8] => by_length,
     }
 
     /// The sender sends no more data (RFC 4254 section 5.3).
@@ -429,44 +448,6 @@ pub fn encode_terminal_modes(modes: &[(u8, u32)]) -> Vec<u8> {
     out
 }
 
-/// X11 forwarding (RFC 4254 section 6.3.1).
-#[derive(Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
-pub struct X11Req<'a> {
-    /// Whether only one connection is to be forwarded.
-    pub single_connection: bool,
-    /// The authentication protocol.
-    pub auth_protocol: &'a [u8],
-    /// The cookie, in hexadecimal.
-    pub auth_cookie: &'a [u8],
-    /// The screen.
-    pub screen: u32,
-}
-
-impl core::fmt::Debug for X11Req<'_> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("X11Req(..)")
-    }
-}
-
-impl<'a> Field<'a> for X11Req<'a> {
-    fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            single_connection: reader.bool()?,
-            auth_protocol: reader.string()?,
-            auth_cookie: reader.string()?,
-            screen: reader.u32()?,
-        })
-    }
-
-    fn encode(&self, out: &mut BytesMut) {
-        self.single_connection.encode(out);
-        put_string(out, self.auth_protocol);
-        put_string(out, self.auth_cookie);
-        self.screen.encode(out);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use alloc::format;
@@ -481,6 +462,10 @@ mod tests {
             auth_cookie: b"AAAA",
             screen: 0,
         });
-        assert_eq!(format!("{request:?}"), "X11(X11Req(..))");
+        let shown = format!("{request:?}");
+        assert!(
+            shown.contains("MIT-MAGIC-COOKIE-1") && !shown.contains("AAAA"),
+            "{shown}"
+        );
     }
 }
