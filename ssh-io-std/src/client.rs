@@ -32,6 +32,13 @@ pub trait ClientHandler {
         let _ = banner;
     }
 
+    /// Learns why `gssapi-with-mic` failed, at either side; by default it is lost. The outcome of
+    /// the next turn says that it did.
+    #[cfg(feature = "gssapi")]
+    fn gssapi_error(&mut self, error: &crate::gssapi::Error) {
+        let _ = error;
+    }
+
     /// Sees every event that both roles share, before the client acts on it.
     fn event(&mut self, event: &Event) {
         let _ = event;
@@ -66,6 +73,9 @@ pub enum Credential {
     /// Whether the server would take this key, worth asking before a passphrase is asked for. The
     /// answer is the outcome of the next turn, so this is for [`Client::authenticate_with`].
     Query(PublicKey),
+    /// A Kerberos ticket (RFC 4462 section 3).
+    #[cfg(feature = "gssapi")]
+    Gssapi(crate::gssapi::Initiator),
 }
 
 impl Credential {
@@ -74,6 +84,8 @@ impl Credential {
             Self::None => None,
             Self::Password(_) | Self::PasswordChange { .. } => Some("password"),
             Self::Key(_) | Self::Query(_) => Some("publickey"),
+            #[cfg(feature = "gssapi")]
+            Self::Gssapi(_) => Some("gssapi-with-mic"),
         }
     }
 }
@@ -108,6 +120,9 @@ pub struct Client<T> {
     pub(crate) driver: Driver<ClientConnection, T>,
     handler: Box<dyn ClientHandler + Send>,
     turn: Option<AuthTurn>,
+    /// What the attempt that goes on is made with.
+    #[cfg(feature = "gssapi")]
+    gssapi: Option<crate::gssapi::Initiator>,
     authenticated: bool,
     over: Option<Disconnected>,
     #[cfg(unix)]
@@ -157,6 +172,8 @@ impl<T: Wait> Client<T> {
             driver: Driver::new(connection, transport, clock),
             handler: Box::new(handler),
             turn: None,
+            #[cfg(feature = "gssapi")]
+            gssapi: None,
             authenticated: false,
             over: None,
             #[cfg(unix)]
@@ -225,6 +242,11 @@ impl<T: Wait> Client<T> {
                 }
                 Credential::Key(key) => connection.auth_publickey(turn, &*key),
                 Credential::Query(key) => connection.query_publickey(turn, &key),
+                #[cfg(feature = "gssapi")]
+                Credential::Gssapi(initiator) => {
+                    self.gssapi = Some(initiator);
+                    connection.auth_gssapi(turn, &[crate::gssapi::KERBEROS])
+                }
             };
             match tried {
                 // The connection ended meanwhile; its event says why.
@@ -404,12 +426,31 @@ impl<T: Wait> Client<T> {
             }
             ClientEvent::Auth(turn) => self.turn = Some(turn),
             ClientEvent::Banner(banner) => self.handler.banner(&banner),
+            #[cfg(feature = "gssapi")]
+            ClientEvent::Gssapi(turn) => {
+                let connection = self.driver.connection_mut();
+                if let Some(initiator) = &mut self.gssapi
+                    && let Err(error) = initiator.answer(connection, turn)
+                {
+                    self.handler.gssapi_error(&error);
+                }
+            }
+            #[cfg(feature = "gssapi")]
+            ClientEvent::GssapiError(error) => {
+                if let Some(initiator) = &mut self.gssapi {
+                    self.handler.gssapi_error(&initiator.explain(&error));
+                }
+            }
             ClientEvent::Shared(event) => {
                 self.handler.event(&event);
                 #[cfg(unix)]
                 let event = self.forwards.handle(event, self.driver.connection_mut())?;
                 match event {
-                    Event::Authenticated(_) => self.authenticated = true,
+                    Event::Authenticated(_) => {
+                        self.authenticated = true;
+                        #[cfg(feature = "gssapi")]
+                        drop(self.gssapi.take());
+                    }
                     Event::Disconnected(cause) => self.over = Some(cause),
                     // Requests of the server are refused: their tokens end with the event.
                     event => return Some(event),
