@@ -67,7 +67,7 @@ fn run() -> Result<(), String> {
         Err(error) => return Err(format!("--log: {error}")),
     };
     if !args.has_login() {
-        eprintln!("server: nobody can log in: neither --user nor --authorized-keys is given");
+        eprintln!("server: nobody can log in: no --user, --authorized-keys or --gssapi is given");
     }
     let config = configure(&args)?;
     let listener = TcpListener::bind(&args.listen)
@@ -126,6 +126,9 @@ fn configure(args: &Args) -> Result<Arc<ServerConfig>, String> {
     }
     if !args.passwords.is_empty() {
         methods |= MethodSet::PASSWORD;
+    }
+    if args.gssapi {
+        methods |= MethodSet::GSSAPI_WITH_MIC;
     }
     let mut builder = ServerConfig::builder(provider.clone())
         .limits(limits(args))

@@ -28,6 +28,10 @@ pub(super) const USED: &[&str] = &[
     "Ciphers",
     "ConnectTimeout",
     "GlobalKnownHostsFile",
+    #[cfg(feature = "gssapi")]
+    "GSSAPIAuthentication",
+    #[cfg(feature = "gssapi")]
+    "GSSAPIDelegateCredentials",
     "HostKeyAlgorithms",
     "HostKeyAlias",
     "HostName",

@@ -130,6 +130,11 @@ impl ClientHandler for Judge {
         );
     }
 
+    #[cfg(feature = "gssapi")]
+    fn gssapi_error(&mut self, error: &ssh_io_std::gssapi::Error) {
+        log::debug(format!("gssapi-with-mic: {error}"));
+    }
+
     fn event(&mut self, event: &Event) {
         match event {
             Event::Identified(identification) => {
@@ -197,6 +202,9 @@ pub(crate) struct Login {
     password_fd: Option<i32>,
     batch_mode: bool,
     trusted: std::sync::Arc<std::sync::atomic::AtomicBool>,
+    /// The host that a ticket is for, and whether to delegate it, until it was tried.
+    #[cfg(feature = "gssapi")]
+    ticket: Option<(String, bool)>,
 }
 
 impl Login {
@@ -223,6 +231,10 @@ impl Login {
             password_fd: options.password_fd,
             batch_mode: judge.batch_mode,
             trusted: judge.trusted.clone(),
+            #[cfg(feature = "gssapi")]
+            ticket: options
+                .delegation()?
+                .map(|delegate| (options.hostname(), delegate)),
         })
     }
 
@@ -258,6 +270,8 @@ impl Login {
             }
             let next = match &*method {
                 "publickey" => self.next_key(),
+                #[cfg(feature = "gssapi")]
+                "gssapi-with-mic" => self.next_ticket(),
                 _ => self.next_password(),
             };
             if next.is_some() {
@@ -266,6 +280,18 @@ impl Login {
             }
         }
         None
+    }
+
+    #[cfg(feature = "gssapi")]
+    fn next_ticket(&mut self) -> Option<Credential> {
+        let (host, delegate) = self.ticket.take()?;
+        match ssh_io_std::gssapi::Initiator::new(&host, delegate) {
+            Ok(initiator) => Some(Credential::Gssapi(initiator)),
+            Err(error) => {
+                log::debug(format!("No ticket: {error}"));
+                None
+            }
+        }
     }
 
     fn next_key(&mut self) -> Option<Credential> {

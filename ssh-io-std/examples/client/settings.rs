@@ -124,12 +124,16 @@ impl Options {
     pub(crate) fn methods(&self) -> Result<Vec<String>> {
         let preferred = self
             .value("preferredauthentications")
-            .unwrap_or("publickey,password");
+            .unwrap_or("gssapi-with-mic,publickey,password");
         let (keys, passwords) = (
             self.says("pubkeyauthentication", true)?,
             self.says("passwordauthentication", true)?,
         );
+        #[cfg(feature = "gssapi")]
+        let tickets = self.delegation()?.is_some();
         let wanted = |method: &&str| match *method {
+            #[cfg(feature = "gssapi")]
+            "gssapi-with-mic" => tickets,
             "publickey" => keys,
             "password" => passwords,
             _ => false,
@@ -139,6 +143,15 @@ impl Options {
             .filter(wanted)
             .map(str::to_owned)
             .collect())
+    }
+
+    /// Whether tickets are delegated, where they are used.
+    #[cfg(feature = "gssapi")]
+    pub(crate) fn delegation(&self) -> Result<Option<bool>> {
+        let delegate = self.says("gssapidelegatecredentials", false)?;
+        Ok(self
+            .says("gssapiauthentication", false)?
+            .then_some(delegate))
     }
 
     pub(crate) fn connect_timeout(&self) -> Result<Option<Duration>> {

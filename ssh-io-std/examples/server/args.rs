@@ -16,6 +16,7 @@ usage: server --listen ADDR:PORT [flags]
 Who may log in, each flag several times; without any, nobody:
   --user NAME --password PW    a user and the password
   --authorized-keys FILE       public keys, %u stands for the user name
+  --gssapi                     Kerberos tickets of the user's own principal (built with the feature gssapi)
 
 What they may do:
   --exec                  run commands and shells
@@ -52,6 +53,8 @@ pub(crate) struct Args {
     pub(crate) passwords: Vec<(String, Password)>,
     /// Files of public keys; `%u` stands for the user name.
     pub(crate) authorized_keys: Vec<String>,
+    /// Whether Kerberos tickets are taken.
+    pub(crate) gssapi: bool,
     pub(crate) permits: Permits,
     pub(crate) algorithms: Algorithms,
     pub(crate) rekey_bytes: Option<u64>,
@@ -136,6 +139,8 @@ impl Args {
                     args.passwords.push((user, Password::new(text()?)));
                 }
                 "--authorized-keys" => args.authorized_keys.push(text()?),
+                "--gssapi" if cfg!(feature = "gssapi") => args.gssapi = true,
+                "--gssapi" => return Err(format!("{flag} needs the feature gssapi")),
                 "--exec" => args.permits.exec = true,
                 "--pty" => args.permits.pty = true,
                 "--env" => args.permits.env.push(text()?),
@@ -176,7 +181,7 @@ impl Args {
 
     /// Whether anyone can log in at all.
     pub(crate) fn has_login(&self) -> bool {
-        !self.passwords.is_empty() || !self.authorized_keys.is_empty()
+        !self.passwords.is_empty() || !self.authorized_keys.is_empty() || self.gssapi
     }
 }
 

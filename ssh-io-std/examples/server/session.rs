@@ -1,5 +1,9 @@
 //! One connection: its user, its channels, and the loop over its socket and programs.
 
+#[cfg(feature = "gssapi")]
+#[path = "gssapi.rs"]
+mod gssapi;
+
 use std::collections::HashMap;
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -53,6 +57,8 @@ pub(crate) fn serve(stream: TcpStream, site: &Site, log: &Log) -> io::Result<()>
         log,
         addresses,
         login: None,
+        #[cfg(feature = "gssapi")]
+        tickets: gssapi::Tickets::default(),
         sessions: HashMap::new(),
         buffer: vec![0; BUFFER],
     };
@@ -68,6 +74,8 @@ struct Link<'a> {
     addresses: (SocketAddr, SocketAddr),
     /// Who has logged in, and what came with it.
     login: Option<(Account, Grant)>,
+    #[cfg(feature = "gssapi")]
+    tickets: gssapi::Tickets,
     sessions: HashMap<ChannelId, Session>,
     buffer: Vec<u8>,
 }
@@ -216,6 +224,10 @@ impl Link<'_> {
     }
 
     fn log_in(&mut self, request: AuthRequest) {
+        #[cfg(feature = "gssapi")]
+        if matches!(request.method(), AuthMethod::Gssapi(_)) {
+            return self.log_in_with_ticket(request);
+        }
         let logins = &self.site.logins;
         let user = request.user();
         let (method, grant) = match request.method() {
