@@ -31,7 +31,10 @@ fi
 needs="openssh-client=ssh openssh-server=/usr/sbin/sshd rsync=rsync git=git util-linux=setsid
     diffutils=diff procps=/bin/kill passwd=/usr/sbin/useradd debian-archive-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
     gcc=cc libc6-dev=/usr/include/stdlib.h openssh-sftp-server=/usr/lib/openssh/sftp-server
-    dropbear-bin=dbclient putty-tools=plink"
+    dropbear-bin=dbclient putty-tools=plink
+    python3-venv=/usr/share/doc/python3-venv golang-go=go
+    golang-golang-x-crypto-dev=/usr/share/gocode/src/golang.org/x/crypto/ssh
+    libssh-dev=/usr/include/libssh/libssh.h libssl-dev=/usr/include/openssl/ssl.h pkg-config=pkg-config"
 install_packages() {
     local need package missing=()
     for need in $needs; do

@@ -166,7 +166,9 @@ fn links_between_documents_hold() {
         "docs/architecture.md",
         "docs/driving.md",
         "docs/examples.md",
+        "docs/interop.md",
         "docs/performance.md",
+        "docs/reference-api.md",
     ] {
         let base = root().join(page);
         for link in read(page).split("](").skip(1) {

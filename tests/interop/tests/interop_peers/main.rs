@@ -37,9 +37,9 @@ macro_rules! columns {
 macro_rules! each_scenario {
     ($make:ident) => {
         crate::$make! {
-            password publickey keyboard_interactive exec_status stderr env pty signal subsystem
-            local_forward remote_forward dynamic_forward unix_forward remote_unix_forward
-            agent_forward rekey_load
+            password publickey publickey_ecdsa keyboard_interactive exec_status stderr env pty
+            signal subsystem local_forward remote_forward dynamic_forward unix_forward
+            remote_unix_forward agent_forward rekey_load
         }
     };
 }
@@ -120,7 +120,7 @@ fn cell(module: &str, scenario: &str) {
     let (_, column) = module.split_once("::").expect("a module of a column");
     let (peer, role) = Role::of_column(column);
     let (peer, scenario) = (Peer::named(peer), Scenario::named(scenario));
-    if pending::is_pending(peer.id, scenario) && env::var_os("SSH_INTEROP_PENDING").is_none() {
+    if pending::awaited(scenario) && env::var_os("SSH_INTEROP_PENDING").is_none() {
         Outcome::Pending.record(column, scenario);
         return;
     }

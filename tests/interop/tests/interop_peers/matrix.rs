@@ -13,6 +13,7 @@ use crate::peers::{PEERS, Peer};
 pub(crate) enum Scenario {
     Password,
     Publickey,
+    PublickeyEcdsa,
     KeyboardInteractive,
     ExecStatus,
     Stderr,
@@ -30,9 +31,10 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Password,
         Self::Publickey,
+        Self::PublickeyEcdsa,
         Self::KeyboardInteractive,
         Self::ExecStatus,
         Self::Stderr,
@@ -66,6 +68,7 @@ impl Scenario {
         match self {
             Self::Password => ("password", "log in by password alone"),
             Self::Publickey => ("publickey", "log in by an Ed25519 key alone"),
+            Self::PublickeyEcdsa => ("publickey-ecdsa", "the same by one of ECDSA on P-256"),
             Self::KeyboardInteractive => (
                 "keyboard-interactive",
                 "log in by keyboard-interactive alone, one prompt",

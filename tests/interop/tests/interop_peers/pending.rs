@@ -1,4 +1,4 @@
-//! What the examples or the peers do not do yet. Delete an entry and its cells run;
+//! What the examples do not do yet. Delete an entry and its cells run;
 //! `SSH_INTEROP_PENDING=1` runs them all.
 
 use crate::matrix::Scenario;
@@ -13,14 +13,6 @@ const SCENARIOS: &[Scenario] = &[
     Scenario::RemoteUnixForward,
     Scenario::AgentForward,
 ];
-
-/// Peers that wait for their program in `tests/interop/peers`.
-const PEERS: &[&str] = &["asyncssh", "paramiko", "libssh", "libssh2", "go"];
-
-/// Whether the cell is left out.
-pub(crate) fn is_pending(peer: &str, scenario: Scenario) -> bool {
-    awaited(scenario) || PEERS.contains(&peer)
-}
 
 /// Whether the examples have no flag for this yet.
 pub(crate) fn awaited(scenario: Scenario) -> bool {

@@ -18,7 +18,7 @@ use crate::scene::{Scene, assert_echoes, echo_port, echo_socket};
 /// # Panics
 /// If it comes out in any other way than it must.
 pub(crate) fn play(scenario: Scenario, client: &Client, host: &'static dyn Host) -> Known<()> {
-    let scene = Scene::new();
+    let scene = Scene::new(scenario);
     match client {
         Client::Program(program) => {
             let server = host.start(scenario, &scene)?;
@@ -70,7 +70,7 @@ impl Play<'_> {
     fn run(&self, scenario: Scenario) -> Known<()> {
         match scenario {
             Scenario::Password => self.logs_in(Method::Password),
-            Scenario::Publickey => self.logs_in(Method::Key),
+            Scenario::Publickey | Scenario::PublickeyEcdsa => self.logs_in(Method::Key),
             Scenario::KeyboardInteractive => self.logs_in(Method::KeyboardInteractive),
             Scenario::ExecStatus => self.exec_status(),
             Scenario::Stderr => self.stderr(),

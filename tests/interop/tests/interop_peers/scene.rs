@@ -13,6 +13,8 @@ use ssh_interop::peers::password_account;
 use ssh_interop::process::{PATIENCE, command, run, wait_until};
 use ssh_interop::{Key, KeyType, Running, TestDir, noise};
 
+use crate::matrix::Scenario;
+
 /// Files and names of one cell.
 pub(crate) struct Scene {
     pub(crate) dir: TestDir,
@@ -24,10 +26,14 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(scenario: Scenario) -> Self {
         let dir = TestDir::new();
         let (user, password) = password_account();
-        let key = dir.key("user", KeyType::Ed25519, "");
+        let key_type = match scenario {
+            Scenario::PublickeyEcdsa => KeyType::EcdsaP256,
+            _ => KeyType::Ed25519,
+        };
+        let key = dir.key("user", key_type, "");
         let host_key = dir.key("host", KeyType::Ed25519, "");
         Self {
             dir,

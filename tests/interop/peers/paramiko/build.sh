@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# Makes the program `paramiko` in the folder that is its argument.
+. "$(dirname "$0")/../python.sh"
+mkdir -p "$1"
+python_peer paramiko "$1"
