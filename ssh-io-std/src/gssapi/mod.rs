@@ -112,3 +112,31 @@ fn sendable<T: std::ops::Deref<Target = [u8]>>(token: T) -> Result<T, Error> {
         false => Err(Error::new("the token is too long for a message")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moves_between_threads<T: Send>() {}
+
+    #[test]
+    fn contexts_move_between_threads() {
+        moves_between_threads::<Initiator>();
+        moves_between_threads::<Acceptor>();
+        moves_between_threads::<Proven>();
+        moves_between_threads::<Delegated>();
+    }
+
+    #[test]
+    fn the_mechanism_is_that_of_the_library() {
+        let length = GSS_MECH_KRB5.len();
+        assert_eq!(KERBEROS[..2], [6, length as u8]);
+        assert_eq!(KERBEROS[2..], *GSS_MECH_KRB5);
+    }
+
+    #[test]
+    fn a_token_too_long_for_a_message_is_not_sent() {
+        assert!(sendable(vec![0; MAX_AUTH_TEXT]).is_ok());
+        assert!(sendable(vec![0; MAX_AUTH_TEXT + 1]).is_err());
+    }
+}

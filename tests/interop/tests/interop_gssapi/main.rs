@@ -14,13 +14,14 @@ use ssh_interop::{KeyType, Login, Output, Pair, Server, Setup, Side, TestDir};
 
 use kdc::{REALM, Realm, SERVICE, taking_tickets, using_tickets};
 
-/// Makes a test of each scenario for each pair; see `interop_openssh`.
+/// Makes a test of each scenario for each pair; see `interop_openssh`. The newest OpenSSH that Debian
+/// has comes without GSS-API.
 macro_rules! for_each_pair {
     ($($scenario:ident),* $(,)?) => {
         pair_tests!(openssh_to_ours, OpenSsh, Ours, $($scenario),*);
-        pair_tests!(newest_openssh_to_ours, NewestOpenSsh, Ours, $($scenario),*);
+        pair_tests!(new_openssh_to_ours, NewOpenSsh, Ours, $($scenario),*);
         pair_tests!(ours_to_openssh, Ours, OpenSsh, $($scenario),*);
-        pair_tests!(ours_to_newest_openssh, Ours, NewestOpenSsh, $($scenario),*);
+        pair_tests!(ours_to_new_openssh, Ours, NewOpenSsh, $($scenario),*);
         pair_tests!(ours_to_ours, Ours, Ours, $($scenario),*);
         pair_tests!(openssh_alone, OpenSsh, OpenSsh, $($scenario),*);
     };
@@ -160,20 +161,33 @@ fn with_an_old_keytab_the_next_method_is_tried(pair: Pair) {
     }
 }
 
+/// That the server knew whose ticket it was, and would not have it.
+fn refuses(server: &Server, pair: Pair, principal: &str) {
+    let log = server.log();
+    let line = match pair.server.is_ours() {
+        true => format!("refused: the ticket of {principal:?}"),
+        false => "Failed gssapi-with-mic".to_owned(),
+    };
+    assert!(log.contains(&line), "{line} is missing: {log}");
+}
+
 fn another_principal_is_refused(pair: Pair) {
     let (dir, own) = (TestDir::new(), account());
     let of_admin = format!("{own}/admin");
-    let realm = Realm::new(&dir, &["mallory", &of_admin]);
+    let realm = Realm::new(&dir, &["mallory", &of_admin, own]);
     let server = taking_tickets(Setup::default(), realm.of_server()).start(pair.server, &dir);
-    for principal in ["mallory", &of_admin] {
+    let run = |principal| {
         let login = Login::new(pair.client, &server, &dir);
-        let login = using_tickets(login, realm.of_client(Some(principal)));
-        refused(&login.run("echo in"));
-        assert!(server.log().contains(principal), "{}", server.log());
+        using_tickets(login, realm.of_client(Some(principal))).run("echo in")
+    };
+    for principal in ["mallory", &of_admin] {
+        refused(&run(principal));
+        refuses(&server, pair, &format!("{principal}@{REALM}"));
     }
+    assert_eq!(run(own).ok(), "in\n");
 }
 
-/// Both have the key of the service in the ticket's realm, but the server's is another.
+/// The ticket's realm has the key of the service, but is not the one whose users have accounts.
 fn a_namesake_of_another_realm_is_refused(pair: Pair) {
     let dir = TestDir::new();
     let realm = Realm::new(&dir, &[account()]);
@@ -182,6 +196,5 @@ fn a_namesake_of_another_realm_is_refused(pair: Pair) {
     let login = Login::new(pair.client, &server, &dir);
     let login = using_tickets(login, realm.of_client(Some(account())));
     refused(&login.run("echo in"));
-    let namesake = format!("{}@{REALM}", account());
-    assert!(server.log().contains(&namesake), "{}", server.log());
+    refuses(&server, pair, &format!("{}@{REALM}", account()));
 }
