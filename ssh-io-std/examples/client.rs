@@ -2,6 +2,14 @@
 //!
 //! `client [-p port] [-l user] [-i key] [-o Option=value] [user@]host [command]`
 
+#[path = "client/agent.rs"]
+mod agent;
+#[path = "client/forward.rs"]
+mod forward;
+#[path = "client/handler.rs"]
+mod handler;
+#[path = "client/host.rs"]
+mod host;
 #[path = "client/known_hosts.rs"]
 mod known_hosts;
 #[path = "client/log.rs"]
@@ -10,12 +18,22 @@ mod log;
 mod login;
 #[path = "client/options.rs"]
 mod options;
+#[path = "client/output.rs"]
+mod output;
 #[path = "client/pattern.rs"]
 mod pattern;
+#[path = "client/prompt.rs"]
+mod prompt;
 #[path = "client/relay.rs"]
 mod relay;
+#[path = "client/signals.rs"]
+mod signals;
 #[path = "client/terminal.rs"]
 mod terminal;
+#[path = "client/update.rs"]
+mod update;
+#[path = "client/x11.rs"]
+mod x11;
 
 use std::env;
 use std::error::Error;
@@ -23,16 +41,20 @@ use std::io::{self, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use ssh_io_std::{Client, ClientError};
 use ssh_proto::crypto::{CryptoProvider, rustcrypto};
 use ssh_proto::{ClientConfig, Limits};
 
+use self::forward::Forwarding;
+use self::handler::{Handler, Shared};
+use self::host::{Judge, Trust};
 use self::known_hosts::KnownHosts;
-use self::login::{Judge, Login};
+use self::login::Login;
 use self::options::{Options, Task};
+use self::prompt::Asker;
 use self::relay::Relay;
+use self::update::HostKeys;
 
 fn main() -> ExitCode {
     let status = match Options::parse(env::args().skip(1)) {
@@ -54,22 +76,28 @@ fn connect(options: &Options) -> Result<u8, Box<dyn Error>> {
     }
     let provider = rustcrypto::provider();
     let known_as = options.known_as()?;
-    let known = KnownHosts::read(&options.known_hosts(), &known_as);
+    let known = Arc::new(KnownHosts::read(&options.known_hosts(), &known_as));
     let config = config(options, &provider, &known)?;
+    let batch_mode = options.batch_mode()?;
+    let shared = Shared::new(Asker::new(options.password_fd, batch_mode));
     let judge = Judge {
-        provider,
-        known,
-        host: known_as,
+        provider: provider.clone(),
+        known: Arc::clone(&known),
+        host: known_as.clone(),
         new_hosts: options.new_hosts(),
         strictness: options.strictness()?.to_owned(),
-        batch_mode: options.batch_mode()?,
-        trusted: Arc::new(AtomicBool::new(true)),
+        asker: Asker::new(None, batch_mode),
     };
     let user = options.user()?;
-    let mut login = Login::new(options, &judge)?;
+    let mut login = Login::new(options, provider, shared.clone())?;
+    let handler = Handler {
+        judge,
+        shared: shared.clone(),
+        login: format!("{user}@{}", options.host),
+    };
 
     let socket = dial(options)?;
-    let mut client = Client::over(socket, &user, &config, judge)?;
+    let mut client = Client::over(socket, &user, &config, handler)?;
     while let Err(error) = client.authenticate_with(|turn| login.choose(turn)) {
         match error {
             // Not with this key or password; the next may do.
@@ -81,7 +109,23 @@ fn connect(options: &Options) -> Result<u8, Box<dyn Error>> {
             error => return Err(error.into()),
         }
     }
-    Relay::new(client.into_driver(), options).run()
+    let state = shared.state();
+    let shown = state.binding.as_ref().map(|binding| &binding.host_key);
+    let host_keys = match (options.update_host_keys()?, options.new_hosts(), shown) {
+        (mode @ ("yes" | "ask"), Some(file), Some(shown)) if state.trust == Trust::Full => {
+            Some(HostKeys {
+                known,
+                shown: shown.clone(),
+                host: known_as,
+                file,
+                asker: (mode == "ask").then(|| Asker::new(None, batch_mode)),
+            })
+        }
+        _ => None,
+    };
+    let forwarding = Forwarding::new(options, state.binding.clone(), state.trust)?;
+    drop(state);
+    Relay::new(client.into_driver(), options, forwarding, host_keys)?.run()
 }
 
 fn dial(options: &Options) -> Result<TcpStream, Box<dyn Error>> {
@@ -127,7 +171,9 @@ fn config(
     limits.rekey_age = age.or(limits.rekey_age);
 
     let names = Names::of(provider);
-    let mut config = ClientConfig::builder(provider.clone()).limits(limits);
+    let mut config = ClientConfig::builder(provider.clone())
+        .limits(limits)
+        .obscure_keystroke_timing(options.keystroke_interval()?);
     if let Some(list) = options.list("kexalgorithms") {
         config = config.kex(pattern::algorithms(list, &names.kex));
     }

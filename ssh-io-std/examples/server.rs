@@ -7,38 +7,47 @@
 mod account;
 #[path = "server/args.rs"]
 mod args;
+#[path = "server/authorized_keys.rs"]
+mod authorized_keys;
 #[path = "server/child.rs"]
 mod child;
+#[path = "server/conditions.rs"]
+mod conditions;
+#[path = "server/connection.rs"]
+mod connection;
+#[path = "server/environment.rs"]
+mod environment;
 #[path = "server/log.rs"]
 mod log;
 #[path = "server/login.rs"]
 mod login;
+#[path = "server/methods.rs"]
+mod methods;
+#[path = "server/places.rs"]
+mod places;
 #[path = "server/process.rs"]
 mod process;
 #[path = "server/pty.rs"]
 mod pty;
 #[path = "server/session.rs"]
 mod session;
+#[path = "server/x11.rs"]
+mod x11;
 
 use std::env;
 use std::fs;
 use std::io::{self, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
-use ssh_io_std::OsRandom;
-use ssh_proto::crypto::{CryptoProvider, SigningKey, rustcrypto};
-use ssh_proto::keys::PrivateKeyFile;
-use ssh_proto::{Limits, MethodSet, ServerConfig};
+use ssh_io_std::{Incoming, Listener, OsRandom, read_signing_key};
+use ssh_proto::crypto::rustcrypto;
+use ssh_proto::{Limits, ServerConfig};
 
 use crate::args::Args;
+use crate::connection::Site;
 use crate::log::Log;
-use crate::login::Logins;
-use crate::session::Site;
 
 /// Connections at once, so that none of them can use up all descriptors.
 const MAX_CONNECTIONS: usize = 1000;
@@ -66,50 +75,39 @@ fn run() -> Result<(), String> {
         Ok(log) => log,
         Err(error) => return Err(format!("--log: {error}")),
     };
-    if !args.has_login() {
+    if args.logins.available().is_empty() {
         eprintln!("server: nobody can log in: no --user, --authorized-keys or --gssapi is given");
     }
-    let config = configure(&args)?;
-    let listener = TcpListener::bind(&args.listen)
+    let mut listener = Listener::bind(&args.listen, configure(&args)?)
         .map_err(|error| format!("--listen {}: {error}", args.listen))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     // Whoever started us waits for this line.
     println!("listening {address}");
     io::stdout().flush().map_err(|error| error.to_string())?;
     let site = Arc::new(Site {
-        config,
-        logins: Logins {
-            passwords: args.passwords,
-            authorized_keys: args.authorized_keys,
-        },
+        logins: args.logins,
         permits: args.permits,
     });
-    accept(&listener, &site, &log);
-    Ok(())
-}
-
-/// Serves each connection in a thread of its own.
-fn accept(listener: &TcpListener, site: &Arc<Site>, log: &Log) {
     let open = Arc::new(());
-    for stream in listener.incoming() {
-        let served = stream.and_then(|stream| match Arc::strong_count(&open) > MAX_CONNECTIONS {
-            true => Err(io::Error::other("too many connections")),
-            false => serve(stream, Arc::clone(site), log, Arc::clone(&open)),
+    loop {
+        let served = listener.accept().and_then(|incoming| {
+            if Arc::strong_count(&open) > MAX_CONNECTIONS {
+                incoming.refuse();
+                return Err(io::Error::other("too many connections"));
+            }
+            serve(incoming, Arc::clone(&site), &log, Arc::clone(&open))
         });
         if let Err(error) = served {
             log.line(format_args!("a connection is refused: {error}"));
-            // Out of descriptors or threads: others need time to give some back.
-            thread::sleep(Duration::from_millis(20));
         }
     }
 }
 
-fn serve(stream: TcpStream, site: Arc<Site>, log: &Log, open: Arc<()>) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    stream.set_nonblocking(true)?;
-    let log = log.about(stream.peer_addr()?);
+/// Serves a connection in a thread of its own.
+fn serve(incoming: Incoming, site: Arc<Site>, log: &Log, open: Arc<()>) -> io::Result<()> {
+    let log = log.about(incoming.peer_addr());
     thread::Builder::new().spawn(move || {
-        if let Err(error) = session::serve(stream, &site, &log) {
+        if let Err(error) = connection::serve(incoming, &site, &log) {
             log.line(format_args!("ended: {error}"));
         }
         drop(open);
@@ -120,19 +118,9 @@ fn serve(stream: TcpStream, site: Arc<Site>, log: &Log, open: Arc<()>) -> io::Re
 /// What the library needs to know of the command line.
 fn configure(args: &Args) -> Result<Arc<ServerConfig>, String> {
     let provider = rustcrypto::provider();
-    let mut methods = MethodSet::EMPTY;
-    if !args.authorized_keys.is_empty() {
-        methods |= MethodSet::PUBLICKEY;
-    }
-    if !args.passwords.is_empty() {
-        methods |= MethodSet::PASSWORD;
-    }
-    if args.gssapi {
-        methods |= MethodSet::GSSAPI_WITH_MIC;
-    }
     let mut builder = ServerConfig::builder(provider.clone())
         .limits(limits(args))
-        .auth_methods(methods);
+        .auth_methods(args.logins.first_methods());
     if args.host_keys.is_empty() {
         let key = provider.keys.generate("ssh-ed25519", &mut OsRandom);
         let key = key.map_err(|error| error.to_string())?;
@@ -140,9 +128,8 @@ fn configure(args: &Args) -> Result<Arc<ServerConfig>, String> {
         builder = builder.signing_host_key(key.map_err(|error| error.to_string())?);
     }
     for path in &args.host_keys {
-        let key = read_host_key(path, &provider)
-            .map_err(|error| format!("--host-key {}: {error}", path.display()))?;
-        builder = builder.signing_host_key(key);
+        let key = read_signing_key(path, None, &provider);
+        builder = builder.signing_host_key(key.map_err(|error| format!("--host-key {error}"))?);
     }
     if let Some(path) = &args.banner {
         let text = fs::read_to_string(path)
@@ -189,13 +176,4 @@ fn limits(args: &Args) -> Limits {
     }
     limits.keepalive_interval = args.keepalive.filter(|interval| !interval.is_zero());
     limits
-}
-
-fn read_host_key(path: &Path, provider: &CryptoProvider) -> Result<Arc<dyn SigningKey>, String> {
-    let file = fs::read(path).map_err(|error| error.to_string())?;
-    let key = PrivateKeyFile::parse(&file).and_then(|file| file.decrypt(None));
-    let (key, _) = key.map_err(|error| error.to_string())?;
-    provider
-        .signing_key(&key)
-        .map_err(|error| error.to_string())
 }

@@ -4,11 +4,12 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ssh_proto::crypto::{PublicKey, SigningKey};
+use ssh_proto::crypto::{PublicKey, Signature, SigningKey};
 use ssh_proto::error::{ApiMisuse, DisconnectReason};
 use ssh_proto::{
     AuthTurn, Authenticated, Banner, ChannelError, ChannelRequest, ClientConfig, ClientConnection,
-    ClientEvent, Connection, Disconnected, Event, HostKeyCheck, Password,
+    ClientEvent, Connection, Disconnected, Event, HostKeyCheck, Password, Prompts, PromptsRequest,
+    SignRequest,
 };
 
 use crate::clock::Clock;
@@ -25,6 +26,21 @@ pub trait ClientHandler {
     /// Whether the host key is that of the intended server. There is no default: a client that
     /// accepts any key talks to anybody. Asked again should the key change later.
     fn host_key(&mut self, check: &HostKeyCheck) -> bool;
+
+    /// Answers what the server asks after [`Credential::KeyboardInteractive`], one answer for each
+    /// prompt, none where there are none (RFC 4256 section 3.2). There may be several rounds.
+    /// `None`, the default, leaves the method.
+    fn prompts(&mut self, prompts: &Prompts) -> Option<Vec<Password>> {
+        let _ = prompts;
+        None
+    }
+
+    /// Signs with the key of [`Credential::RemoteKey`], once the server has said that it would
+    /// take it. `None`, the default, declines.
+    fn sign(&mut self, request: &SignRequest) -> Option<Signature> {
+        let _ = request;
+        None
+    }
 
     /// Takes text that the server wants shown before authentication (RFC 4252 section 5.4); by
     /// default it is not.
@@ -70,6 +86,20 @@ pub enum Credential {
     },
     /// A private key, which signs (RFC 4252 section 7).
     Key(Arc<dyn SigningKey>),
+    /// A key that is held elsewhere, as by an agent: [`ClientHandler::sign`] signs if the server
+    /// would take it.
+    RemoteKey(PublicKey),
+    /// Answers to what the server asks, given by [`ClientHandler::prompts`] (RFC 4256).
+    KeyboardInteractive,
+    /// A key of the client's host, which vouches for its user (RFC 4252 section 9).
+    Hostbased {
+        /// The host's key.
+        key: Arc<dyn SigningKey>,
+        /// The host's full name, to which OpenSSH adds a dot.
+        client_host: String,
+        /// The user's name there.
+        client_user: String,
+    },
     /// Whether the server would take this key, worth asking before a passphrase is asked for. The
     /// answer is the outcome of the next turn, so this is for [`Client::authenticate_with`].
     Query(PublicKey),
@@ -83,7 +113,9 @@ impl Credential {
         match self {
             Self::None => None,
             Self::Password(_) | Self::PasswordChange { .. } => Some("password"),
-            Self::Key(_) | Self::Query(_) => Some("publickey"),
+            Self::Key(_) | Self::RemoteKey(_) | Self::Query(_) => Some("publickey"),
+            Self::KeyboardInteractive => Some("keyboard-interactive"),
+            Self::Hostbased { .. } => Some("hostbased"),
             #[cfg(feature = "gssapi")]
             Self::Gssapi(_) => Some("gssapi-with-mic"),
         }
@@ -123,6 +155,8 @@ pub struct Client<T> {
     /// What the attempt that goes on is made with.
     #[cfg(feature = "gssapi")]
     gssapi: Option<crate::gssapi::Initiator>,
+    /// What was wrong with an answer of the handler.
+    misuse: Option<ApiMisuse>,
     authenticated: bool,
     over: Option<Disconnected>,
     #[cfg(unix)]
@@ -174,6 +208,7 @@ impl<T: Wait> Client<T> {
             turn: None,
             #[cfg(feature = "gssapi")]
             gssapi: None,
+            misuse: None,
             authenticated: false,
             over: None,
             #[cfg(unix)]
@@ -217,8 +252,8 @@ impl<T: Wait> Client<T> {
     /// what the server offers. `None` gives up.
     ///
     /// # Errors
-    /// `NotAuthenticated` if it gave up, `Unusable` if an attempt could not be made; in both cases
-    /// it can be called again.
+    /// `NotAuthenticated` if it gave up, `Unusable` if an attempt could not be made or the handler's
+    /// answer would not do; in both cases it can be called again.
     pub fn authenticate_with(
         &mut self,
         mut choose: impl FnMut(&AuthTurn) -> Option<Credential>,
@@ -228,6 +263,10 @@ impl<T: Wait> Client<T> {
                 self.step()?;
                 continue;
             };
+            if let Some(misuse) = self.misuse.take() {
+                self.turn = Some(turn);
+                return Err(ClientError::Unusable(misuse));
+            }
             let Some(credential) = choose(&turn) else {
                 let methods = turn.methods().unwrap_or_default().to_vec();
                 self.turn = Some(turn);
@@ -241,6 +280,13 @@ impl<T: Wait> Client<T> {
                     connection.auth_password_change(turn, &old, &new)
                 }
                 Credential::Key(key) => connection.auth_publickey(turn, &*key),
+                Credential::RemoteKey(key) => connection.auth_publickey_remote(turn, &key),
+                Credential::KeyboardInteractive => connection.auth_keyboard_interactive(turn, ""),
+                Credential::Hostbased {
+                    key,
+                    client_host,
+                    client_user,
+                } => connection.auth_hostbased(turn, &*key, &client_host, &client_user),
                 Credential::Query(key) => connection.query_publickey(turn, &key),
                 #[cfg(feature = "gssapi")]
                 Credential::Gssapi(initiator) => {
@@ -248,10 +294,8 @@ impl<T: Wait> Client<T> {
                     connection.auth_gssapi(turn, &[crate::gssapi::KERBEROS])
                 }
             };
-            match tried {
-                // The connection ended meanwhile; its event says why.
-                Ok(()) | Err(ApiMisuse::StaleToken | ApiMisuse::Closed) => {}
-                Err(misuse) => return Err(ClientError::Unusable(misuse)),
+            if let Some(misuse) = misuse(tried) {
+                return Err(ClientError::Unusable(misuse));
             }
         }
         self.proof()
@@ -425,6 +469,7 @@ impl<T: Wait> Client<T> {
                 };
             }
             ClientEvent::Auth(turn) => self.turn = Some(turn),
+            ClientEvent::Prompts(request) => self.answer(request),
             ClientEvent::Banner(banner) => self.handler.banner(&banner),
             #[cfg(feature = "gssapi")]
             ClientEvent::Gssapi(turn) => {
@@ -451,6 +496,7 @@ impl<T: Wait> Client<T> {
                         #[cfg(feature = "gssapi")]
                         drop(self.gssapi.take());
                     }
+                    Event::Sign(request) => self.sign(request),
                     Event::Disconnected(cause) => self.over = Some(cause),
                     // Requests of the server are refused: their tokens end with the event.
                     event => return Some(event),
@@ -461,4 +507,37 @@ impl<T: Wait> Client<T> {
         }
         None
     }
+
+    fn answer(&mut self, request: PromptsRequest) {
+        let answers = match self.misuse {
+            None => self.handler.prompts(request.prompts()),
+            // Asked anew, since the answers would not do.
+            Some(_) => None,
+        };
+        let connection = self.driver.connection_mut();
+        let answered = match answers {
+            Some(answers) => connection.answer_prompts(request, &answers),
+            None => connection.abandon_method(request),
+        };
+        self.misuse = self.misuse.or(misuse(answered));
+    }
+
+    fn sign(&mut self, request: SignRequest) {
+        let signature = match self.misuse {
+            None => self.handler.sign(&request),
+            Some(_) => None,
+        };
+        let connection = self.driver.connection_mut();
+        let signed = match signature {
+            Some(signature) => connection.provide_signature(request, &signature),
+            None => connection.decline_signature(request),
+        };
+        self.misuse = self.misuse.or(misuse(signed));
+    }
+}
+
+/// What was wrong with an answer. If the connection ended meanwhile, nothing: its event says why.
+fn misuse(answered: Result<(), ApiMisuse>) -> Option<ApiMisuse> {
+    let is_over = |misuse: &ApiMisuse| matches!(misuse, ApiMisuse::StaleToken | ApiMisuse::Closed);
+    answered.err().filter(|misuse| !is_over(misuse))
 }

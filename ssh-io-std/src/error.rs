@@ -23,8 +23,9 @@ pub enum ClientError {
     /// connection was not begun, since the user name is not valid or randomness failed.
     NotBegun(Error),
     /// From [`Client::authenticate_with`](crate::Client::authenticate_with): the attempt could not
-    /// be made, since the provider or the config does not allow the key, or the password is too
-    /// long. Another one can be made.
+    /// be made, since the provider or the config does not allow the key, the password is too long,
+    /// or the answer of the [`ClientHandler`](crate::ClientHandler) would not do. Another one can
+    /// be made.
     Unusable(ApiMisuse),
     /// From the calls that authenticate: no credential was accepted. Others can be tried.
     NotAuthenticated {

@@ -39,7 +39,9 @@ impl Setup {
     fn run(&self, flags: &[&str]) -> Output {
         let port = format!("-p{}", self.server.port());
         let host = format!("{USER}@127.0.0.1");
-        let flags = [&["-v", "-Fnone", "-i", &self.key, &port], flags, &[&host]].concat();
+        let prompts = "-oKbdInteractiveAuthentication=no";
+        let common = ["-v", "-Fnone", "-i", &self.key, &port, prompts];
+        let flags = [&common, flags, &[&host]].concat();
         run(&mut client(
             &self.folder,
             &[&flags[..], &["echo done"]].concat(),

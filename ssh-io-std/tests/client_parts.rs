@@ -1,6 +1,10 @@
 //! Runs the unit tests of the example client's parts: an example that is itself tested would not be built for `client_example`.
 #![cfg(unix)]
-#![allow(dead_code, reason = "what connects the parts is in the example")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "what connects the parts is in the example"
+)]
 
 #[path = "../examples/client/known_hosts.rs"]
 mod known_hosts;

@@ -6,7 +6,7 @@ mod forwarding;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::mpsc;
@@ -17,7 +17,7 @@ use forwarding::{
     Directory, Told, closed_port, displays, echo, exercise, permit_all, program, serving, site,
     unix_program, until,
 };
-use ssh_io_std::{Display, Target, X11Forward};
+use ssh_io_std::{Bind, Display, Target, X11Forward};
 use ssh_proto::{ChannelRequest, X11Cookie};
 
 fn socks(port: u16) -> TcpStream {
@@ -49,6 +49,30 @@ fn socks_leads_wherever_the_server_lets_it() {
     let port = listener.local_addr().unwrap().port();
     site.client.forwards().listen_socks(listener).unwrap();
     let _serving = serving(site);
+    assert_leads_to(port, open, &[(closed, 5), (forbidden, 2)]);
+}
+
+#[test]
+fn socks_at_the_server_leads_wherever_the_client_gets() {
+    let (open, closed) = (program(echo), closed_port());
+    let mut site = site(permit_all);
+    let bind = Bind::tcp("localhost", 0);
+    let request = site.client.forward_remote_socks(bind).unwrap();
+    let port = site.client.forwards().remote_port(request).unwrap();
+    let _serving = serving(site);
+    // One that says nothing is in nobody's way.
+    let _silent = socks(port);
+    assert_leads_to(port, open, &[(closed, 5)]);
+    // One that stops in the middle is let go.
+    let mut stream = socks(port);
+    stream.write_all(&[5, 1]).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+}
+
+/// Every form of request leads to the open port, an echo, and gets the right code of SOCKS 5 for
+/// the others.
+fn assert_leads_to(port: u16, open: u16, refused: &[(u16, u8)]) {
     let number = |port: u16| port.to_be_bytes();
 
     let four = |to: u16| {
@@ -58,9 +82,9 @@ fn socks_leads_wherever_the_server_lets_it() {
     let mut stream = socks(port);
     assert_eq!(ask(&mut stream, &four(open), 8)[..2], [0, 90]);
     exercise(stream, 300_000);
-    for refused in [closed, forbidden] {
+    for (refused, _) in refused {
         let mut stream = socks(port);
-        assert_eq!(ask(&mut stream, &four(refused), 8)[..2], [0, 91]);
+        assert_eq!(ask(&mut stream, &four(*refused), 8)[..2], [0, 91]);
         assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     }
 
@@ -76,7 +100,7 @@ fn socks_leads_wherever_the_server_lets_it() {
     exercise(stream, 1000);
 
     let five = |to: u16| [&[5, 1, 0, 3, 9][..], b"localhost", &number(to)].concat();
-    for (to, code) in [(open, 0), (closed, 5), (forbidden, 2)] {
+    for &(to, code) in [(open, 0)].iter().chain(refused) {
         let mut stream = socks(port);
         assert_eq!(ask(&mut stream, &[5, 2, 2, 0], 2), [5, 0]);
         assert_eq!(ask(&mut stream, &five(to), 10)[..2], [5, code]);
@@ -182,7 +206,7 @@ fn h17_a_display_is_reached_with_its_own_cookie() {
         for byte in packet {
             let _ = stream.write_all(&[byte]);
         }
-        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let _ = stream.shutdown(Shutdown::Write);
         let mut reply = Vec::new();
         let _ = stream.read_to_end(&mut reply);
         reply

@@ -3,6 +3,7 @@
 
 mod server_session;
 
+use std::collections::HashMap;
 use std::fs;
 use std::net::TcpStream;
 use std::process::Command;
@@ -226,6 +227,7 @@ fn other_channels_and_global_requests_are_refused_with_their_reasons() {
     let connection = client.connection();
     let direct = ChannelKind::DirectTcpip {
         host: "127.0.0.1".into(),
+        // Nobody listens there.
         port: 1,
         originator_address: "127.0.0.1".into(),
         originator_port: 1,
@@ -234,17 +236,19 @@ fn other_channels_and_global_requests_are_refused_with_their_reasons() {
         name: "frob@example.com".into(),
         body: "".into(),
     };
-    connection.open_channel(&direct).unwrap();
-    connection.open_channel(&unknown).unwrap();
+    let direct = connection.open_channel(&direct).unwrap();
+    let unknown = connection.open_channel(&unknown).unwrap();
     let request = GlobalRequest::Unknown {
         name: "frob@example.com".into(),
         body: "".into(),
     };
     connection.global_request(&request, true).unwrap();
-    let (mut reasons, mut refused) = (Vec::new(), 0);
+    let (mut reasons, mut refused) = (HashMap::new(), 0);
     while reasons.len() + refused < 3 {
         match client.driver.next_event().unwrap().unwrap() {
-            ClientEvent::Shared(Event::ChannelOpenFailed { reason, .. }) => reasons.push(reason),
+            ClientEvent::Shared(Event::ChannelOpenFailed {
+                channel, reason, ..
+            }) => drop(reasons.insert(channel, reason)),
             ClientEvent::Shared(Event::GlobalReply { result, .. }) => {
                 assert!(result.is_err());
                 refused += 1;
@@ -252,11 +256,8 @@ fn other_channels_and_global_requests_are_refused_with_their_reasons() {
             _ => {}
         }
     }
-    let expected = [
-        OpenFailure::ADMINISTRATIVELY_PROHIBITED,
-        OpenFailure::UNKNOWN_CHANNEL_TYPE,
-    ];
-    assert_eq!(reasons, expected);
+    assert_eq!(reasons[&direct], OpenFailure::CONNECT_FAILED);
+    assert_eq!(reasons[&unknown], OpenFailure::UNKNOWN_CHANNEL_TYPE);
 }
 
 #[test]
@@ -292,7 +293,7 @@ fn keys_log_in_with_the_options_of_their_lines() {
         &format!(
             "# keys\n\n{plain_line}\n\
              restrict,environment=\"WHO=them\",command=\"echo $WHO $SSH_ORIGINAL_COMMAND\" {forced_line}\n\
-             from=\"127.0.0.1\" {unclear_line}\n"
+             tunnel=\"0\" {unclear_line}\n"
         ),
     );
     let pattern = file.path().replace("keys-of-me", "keys-of-%u");
@@ -321,7 +322,11 @@ fn keys_log_in_with_the_options_of_their_lines() {
     // Read again at every attempt.
     fs::write(file.path(), forced_line).unwrap();
     assert!(login("me", &*plain).is_err());
-    assert!(server.stop().contains("option \"from\" is not understood"));
+    assert!(
+        server
+            .stop()
+            .contains("option \"tunnel\" is not understood")
+    );
 }
 
 #[test]
@@ -398,8 +403,8 @@ fn bad_command_lines_are_refused_by_name() {
             "unknown flag --frob",
         ),
         (
-            &["--listen", "127.0.0.1:0", "--x11"],
-            "--x11 is not supported yet",
+            &["--listen", "127.0.0.1:0", "--sftp"],
+            "--sftp is not supported yet",
         ),
         (
             &["--listen", "127.0.0.1:0", "--kex", "rot13"],

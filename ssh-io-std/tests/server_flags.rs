@@ -85,7 +85,10 @@ fn pubkey_algs_choose_whose_keys_log_in() {
         let announced = "Server extension: server-sig-algs=ecdsa-sha2-nistp256\r\n";
         assert!(stderr(&output).contains(announced), "{output:?}");
     }
-    assert!(stderr(&login(&[ed25519])).contains("Permission denied (publickey,password)."));
+    assert!(
+        stderr(&login(&[ed25519]))
+            .contains("Permission denied (publickey,password,keyboard-interactive).")
+    );
 }
 
 #[test]

@@ -6,13 +6,23 @@
 mod account;
 #[path = "../examples/server/args.rs"]
 mod args;
+#[path = "../examples/server/authorized_keys.rs"]
+mod authorized_keys;
 #[path = "../examples/server/child.rs"]
 mod child;
+#[path = "../examples/server/conditions.rs"]
+mod conditions;
 #[path = "../examples/server/log.rs"]
 mod log;
 #[path = "../examples/server/login.rs"]
 mod login;
+#[path = "../examples/server/methods.rs"]
+mod methods;
+#[path = "../examples/server/places.rs"]
+mod places;
 #[path = "../examples/server/process.rs"]
 mod process;
 #[path = "../examples/server/pty.rs"]
 mod pty;
+#[path = "../examples/server/x11.rs"]
+mod x11;

@@ -12,13 +12,20 @@ usage: client [flags] [user@]host [command]
   -c CIPHERS  -m MACS     algorithms, comma separated, also as +LIST -LIST ^LIST
   -o Keyword=value        see below
   -F FILE                 the config file; none for no file at all
+  -L SPEC  -R SPEC        forward a port or socket of this side, or of the other:
+                          [bind:]port:host:hostport, with a path in place of either end;
+                          -R [bind:]port leads wherever SOCKS says, port 0 is chosen there
+  -D [bind:]port          forward a port of this side to wherever SOCKS says
+  -W host:port            standard input and output are a connection to there
+  -g                      ports of this side are open to other hosts
+  -A  -a  -X  -Y  -x      forward the agent, do not; the display, do not
   -t  -tt  -T             a terminal if there is one here, in any case, or none
   -s                      the command is the name of a subsystem
   -n  -N                  no input; no command
   -4  -6                  only addresses of this kind
   -q  -v  -E FILE         say less, say more (-vv, -vvv), say it in a file
   -Q LIST                 print the names of kex, cipher, mac or key
-  -a  -x  -e CHAR         taken, without effect
+  -e CHAR                 taken, without effect
   --help                  this text
 ";
 
@@ -26,7 +33,14 @@ usage: client [flags] [user@]host [command]
 pub(super) const USED: &[&str] = &[
     "BatchMode",
     "Ciphers",
+    "ClearAllForwardings",
     "ConnectTimeout",
+    "DynamicForward",
+    "ExitOnForwardFailure",
+    "ForwardAgent",
+    "ForwardX11",
+    "ForwardX11Trusted",
+    "GatewayPorts",
     "GlobalKnownHostsFile",
     #[cfg(feature = "gssapi")]
     "GSSAPIAuthentication",
@@ -35,26 +49,35 @@ pub(super) const USED: &[&str] = &[
     "HostKeyAlgorithms",
     "HostKeyAlias",
     "HostName",
+    "IdentitiesOnly",
+    "IdentityAgent",
     "IdentityFile",
     "IgnoreUnknown",
+    "KbdInteractiveAuthentication",
     "KexAlgorithms",
+    "LocalForward",
     "LogLevel",
     "MACs",
     "NumberOfPasswordPrompts",
+    "ObscureKeystrokeTiming",
     "PasswordAuthentication",
     "Port",
     "PreferredAuthentications",
     "PubkeyAcceptedAlgorithms",
     "PubkeyAuthentication",
     "RekeyLimit",
+    "RemoteForward",
     "RequestTTY",
     "SendEnv",
     "ServerAliveCountMax",
     "ServerAliveInterval",
     "SetEnv",
+    "StreamLocalBindUnlink",
     "StrictHostKeyChecking",
+    "UpdateHostKeys",
     "User",
     "UserKnownHostsFile",
+    "XAuthLocation",
 ];
 
 /// OpenSSH's other keywords: taken, and without effect.
@@ -72,24 +95,17 @@ pub(super) const OTHERS: &[&str] = &[
     "certificatefile",
     "channeltimeout",
     "checkhostip",
-    "clearallforwardings",
     "compression",
     "connectionattempts",
     "controlmaster",
     "controlpath",
     "controlpersist",
-    "dynamicforward",
     "enableescapecommandline",
     "enablesshkeysign",
     "escapechar",
-    "exitonforwardfailure",
     "fingerprinthash",
     "forkafterauthentication",
-    "forwardagent",
-    "forwardx11",
     "forwardx11timeout",
-    "forwardx11trusted",
-    "gatewayports",
     "gssapiauthentication",
     "gssapidelegatecredentials",
     "gssapiclientidentity",
@@ -101,56 +117,52 @@ pub(super) const OTHERS: &[&str] = &[
     "hashknownhosts",
     "hostbasedacceptedalgorithms",
     "hostbasedauthentication",
-    // There is no agent yet whose keys could be left out.
-    "identitiesonly",
-    "identityagent",
     "include",
     "ipqos",
-    "kbdinteractiveauthentication",
     "kbdinteractivedevices",
     "knownhostscommand",
     "localcommand",
-    "localforward",
     "logverbose",
     "nohostauthenticationforlocalhost",
-    "obscurekeystroketiming",
     "permitlocalcommand",
     "permitremoteopen",
     "pkcs11provider",
     "proxyusefdpass",
     "refuseconnection",
     "remotecommand",
-    "remoteforward",
     "requiredrsasize",
     "revokedhostkeys",
     "securitykeyprovider",
     "sessiontype",
     "stdinnull",
     "streamlocalbindmask",
-    "streamlocalbindunlink",
     "syslogfacility",
     "tag",
     "tcpkeepalive",
     "tunnel",
     "tunneldevice",
-    "updatehostkeys",
     "usekeychain",
     "verifyhostkeydns",
     "versionaddendum",
     "visualhostkey",
     "warnweakcrypto",
-    "xauthlocation",
-    // Former names.
-    "challengeresponseauthentication",
-    "pubkeyacceptedkeytypes",
     "hostbasedkeytypes",
 ];
 
 /// Keywords of which every value counts.
 pub(super) const SEVERAL: &[&str] = &["identityfile", "sendenv", "setenv"];
 
+/// Former names of keywords.
+pub(super) const FORMER: &[(&str, &str)] = &[
+    (
+        "challengeresponseauthentication",
+        "kbdinteractiveauthentication",
+    ),
+    ("pubkeyacceptedkeytypes", "pubkeyacceptedalgorithms"),
+];
+
 /// Flags that are OpenSSH's, but not of this client yet.
-pub(super) const LATER: &str = "ACDIJLMORSWXYbfgwBPkyGK";
+pub(super) const LATER: &str = "CIJMOSbfwBPkyGK";
 
 /// What `--help` prints.
 pub(crate) fn usage() -> String {

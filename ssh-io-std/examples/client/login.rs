@@ -1,219 +1,62 @@
-//! Logging in: is it the right host, and which keys and passwords are there to try.
+//! Logging in: which keys and passwords there are to try, and in which order.
 
-use std::collections::VecDeque;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use ssh_io_std::{ClientHandler, Credential};
+use ssh_io_std::Credential;
 use ssh_proto::crypto::{CryptoProvider, PublicKey};
-use ssh_proto::keys::{KeyFileError, PrivateKeyFile};
-use ssh_proto::{AuthOutcome, AuthTurn, Banner, Event, HostKeyCheck, Negotiated, Password};
+use ssh_proto::keys::{KeyFileError, PrivateKeyFile, PublicKeyLine};
+use ssh_proto::{AuthOutcome, AuthTurn, Password};
 
-use crate::known_hosts::{self, KnownHosts, Verdict};
+use crate::agent::Agent;
+use crate::handler::{Shared, State};
+use crate::host::Trust;
 use crate::log;
 use crate::options::Options;
-use crate::terminal;
 
-/// Judges the host key by the files of known hosts, and shows what is going on.
-pub(crate) struct Judge {
-    pub(crate) provider: CryptoProvider,
-    pub(crate) known: KnownHosts,
-    pub(crate) host: String,
-    pub(crate) new_hosts: Option<PathBuf>,
-    pub(crate) strictness: String,
-    pub(crate) batch_mode: bool,
-    /// Cleared where the host's identity is doubtful.
-    pub(crate) trusted: std::sync::Arc<std::sync::atomic::AtomicBool>,
-}
-
-impl Judge {
-    fn ask(&self, key: &PublicKey) -> bool {
-        let fingerprint = key.fingerprint(self.provider.sha256).to_string();
-        let question = format!(
-            "The authenticity of host '{}' can't be established.\n\
-             {} key fingerprint is {fingerprint}.\n\
-             Are you sure you want to continue connecting (yes/no/[fingerprint])? ",
-            self.host.escape_debug(),
-            key.key_type(),
-        );
-        let mut prompt = question;
-        while let Ok(answer) = terminal::ask(&prompt, true) {
-            match answer.trim() {
-                "no" => return false,
-                answer if answer == "yes" || answer == fingerprint => return true,
-                _ => prompt = "Please type 'yes', 'no' or the fingerprint: ".to_owned(),
-            }
-        }
-        false
-    }
-
-    fn remember(&self, key: &PublicKey) {
-        let Some(file) = &self.new_hosts else { return };
-        match known_hosts::add(file, &self.host, key) {
-            Ok(()) => log::info(format!(
-                "Warning: Permanently added '{}' ({}) to the list of known hosts.",
-                self.host.escape_debug(),
-                key.key_type()
-            )),
-            Err(error) => log::error(format!(
-                "Failed to add the host to {}: {error}",
-                file.display()
-            )),
-        }
-    }
-}
-
-impl ClientHandler for Judge {
-    fn host_key(&mut self, check: &HostKeyCheck) -> bool {
-        let key = check.key();
-        let fingerprint = key.fingerprint(self.provider.sha256);
-        log::debug(format!("Server host key: {} {fingerprint}", key.key_type()));
-        match self.known.verdict(key) {
-            Verdict::Known => {
-                log::debug(format!("Host '{}' is known.", self.host));
-                true
-            }
-            Verdict::Revoked => {
-                log::error("The host key is marked as revoked.");
-                false
-            }
-            Verdict::New => {
-                let accepted = match &*self.strictness {
-                    "yes" => {
-                        log::error(format!(
-                            "No {} host key is known for {}.",
-                            key.key_type(),
-                            self.host
-                        ));
-                        false
-                    }
-                    "ask" => !self.batch_mode && self.ask(key),
-                    _ => true,
-                };
-                if accepted {
-                    self.remember(key);
-                } else {
-                    log::error("Host key verification failed.");
-                }
-                accepted
-            }
-            Verdict::Changed(file, line) => {
-                log::error(format!(
-                    "WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!\r\n\
-                     Somebody may be listening in, or the host was set up anew.\r\n\
-                     The {} key sent by the host is {fingerprint}.\r\n\
-                     The offending key is in {}:{line}",
-                    key.key_type(),
-                    file.display()
-                ));
-                if self.strictness == "no" {
-                    log::error(
-                        "Password authentication is disabled to avoid man-in-the-middle attacks.",
-                    );
-                    self.trusted
-                        .store(false, std::sync::atomic::Ordering::Relaxed);
-                    return true;
-                }
-                log::error("Host key verification failed.");
-                false
-            }
-        }
-    }
-
-    fn banner(&mut self, banner: &Banner) {
-        log::info(
-            banner
-                .display()
-                .to_string()
-                .trim_end()
-                .replace('\n', "\r\n"),
-        );
-    }
-
-    #[cfg(feature = "gssapi")]
-    fn gssapi_error(&mut self, error: &ssh_io_std::gssapi::Error) {
-        log::debug(format!("gssapi-with-mic: {error}"));
-    }
-
-    fn event(&mut self, event: &Event) {
-        match event {
-            Event::Identified(identification) => {
-                log::debug(format!("Remote protocol: {identification}"))
-            }
-            Event::KeysChanged(negotiated) => show_negotiated(negotiated),
-            Event::ExtInfo(info) => {
-                for (name, value) in &info.extensions {
-                    log::debug(format!(
-                        "Server extension: {}={}",
-                        name.escape_ascii(),
-                        value.escape_ascii()
-                    ));
-                }
-            }
-            Event::Authenticated(proof) => {
-                log::debug(format!(
-                    "Authenticated as {} using \"{}\".",
-                    proof.user(),
-                    proof.method()
-                ));
-            }
-            _ => {}
-        }
-    }
-}
-
-pub(crate) fn show_negotiated(negotiated: &Negotiated) {
-    if negotiated.is_rekey {
-        log::debug("keys were exchanged anew");
-    }
-    log::debug(format!("kex: algorithm: {}", negotiated.kex));
-    log::debug(format!(
-        "kex: host key algorithm: {}",
-        negotiated.host_key_algorithm
-    ));
-    for (direction, suite) in [
-        ("server->client", negotiated.server_to_client),
-        ("client->server", negotiated.client_to_server),
-    ] {
-        log::debug(format!(
-            "kex: {direction} cipher: {} MAC: {} compression: {}",
-            suite.cipher,
-            suite.mac.unwrap_or("<implicit>"),
-            suite.compression
-        ));
-    }
-    let yes_no = |is| if is { "yes" } else { "no" };
-    log::debug(format!(
-        "kex: strict: {} post-quantum: {}",
-        yes_no(negotiated.strict_kex),
-        yes_no(negotiated.post_quantum)
-    ));
-}
-
-/// What is there to try, in which order.
+/// What is there to try.
 pub(crate) struct Login {
     provider: CryptoProvider,
+    shared: Shared,
     methods: Vec<String>,
-    keys: VecDeque<(PathBuf, PrivateKeyFile)>,
-    /// The encrypted key that the server is asked about.
-    asked: Option<(PathBuf, PrivateKeyFile)>,
+    identities: Vec<Identity>,
+    agent: Option<PathBuf>,
+    /// The agent's other keys are left out.
+    identities_only: bool,
+    /// The key that was tried last.
+    last: Option<usize>,
+    /// Attempts left.
     prompts: u32,
+    passwords: u32,
+    has_prompted: bool,
     prompt: String,
-    password_fd: Option<i32>,
-    batch_mode: bool,
-    trusted: std::sync::Arc<std::sync::atomic::AtomicBool>,
     /// The host that a ticket is for, and whether to delegate it, until it was tried.
     #[cfg(feature = "gssapi")]
     ticket: Option<(String, bool)>,
 }
 
+/// A key, and where it is.
+struct Identity {
+    /// The file, or the agent's comment.
+    name: String,
+    public: PublicKey,
+    /// The private key; `None` if the agent has it, or nobody.
+    file: Option<PrivateKeyFile>,
+    in_agent: bool,
+    tried: bool,
+}
+
 impl Login {
-    pub(crate) fn new(options: &Options, judge: &Judge) -> Result<Self, String> {
+    pub(crate) fn new(
+        options: &Options,
+        provider: CryptoProvider,
+        shared: Shared,
+    ) -> Result<Self, String> {
         let (files, named) = options.identities();
-        let mut keys = VecDeque::new();
+        let mut identities = Vec::new();
         for file in files {
-            match read_key(&file) {
-                Ok(key) => keys.push_back((file, key)),
+            match Identity::read(&file) {
+                Ok(identity) => identities.push(identity),
                 Err(error) if named => log::info(format!(
                     "Warning: identity file {}: {error}",
                     file.display()
@@ -221,16 +64,19 @@ impl Login {
                 Err(_) => {}
             }
         }
+        let prompts = options.password_prompts()?;
         Ok(Self {
-            provider: judge.provider.clone(),
+            provider,
+            shared,
             methods: options.methods()?,
-            keys,
-            asked: None,
-            prompts: options.password_prompts()?,
+            identities,
+            agent: options.agent(),
+            identities_only: options.identities_only()?,
+            last: None,
+            prompts,
+            passwords: prompts,
+            has_prompted: false,
             prompt: format!("{}@{}'s password: ", options.user()?, options.host),
-            password_fd: options.password_fd,
-            batch_mode: judge.batch_mode,
-            trusted: judge.trusted.clone(),
             #[cfg(feature = "gssapi")]
             ticket: options
                 .delegation()?
@@ -241,13 +87,13 @@ impl Login {
     /// The next attempt.
     pub(crate) fn choose(&mut self, turn: &AuthTurn) -> Option<Credential> {
         match turn.outcome() {
-            AuthOutcome::Start => return Some(Credential::None),
+            AuthOutcome::Start => {
+                self.ask_agent();
+                return Some(Credential::None);
+            }
             AuthOutcome::KeyUsable(_) => {
-                if let Some(credential) = self
-                    .asked
-                    .take()
-                    .and_then(|(file, key)| self.unlock(&file, &key))
-                {
+                let asked = self.last.and_then(|last| self.identities.get(last));
+                if let Some(credential) = asked.and_then(|identity| self.unlock(identity)) {
                     return Some(credential);
                 }
             }
@@ -257,7 +103,13 @@ impl Login {
                 ));
                 return None;
             }
-            AuthOutcome::PartialSuccess => log::debug("Authenticated with partial success."),
+            AuthOutcome::PartialSuccess => {
+                log::debug("Authenticated with partial success.");
+                // Another step may want another key.
+                for (at, identity) in self.identities.iter_mut().enumerate() {
+                    identity.tried = Some(at) == self.last;
+                }
+            }
             _ => {}
         }
         log::debug(format!(
@@ -272,6 +124,7 @@ impl Login {
                 "publickey" => self.next_key(),
                 #[cfg(feature = "gssapi")]
                 "gssapi-with-mic" => self.next_ticket(),
+                "keyboard-interactive" => self.next_prompts(),
                 _ => self.next_password(),
             };
             if next.is_some() {
@@ -282,9 +135,114 @@ impl Login {
         None
     }
 
+    /// The agent's keys come first, those that are named in front.
+    fn ask_agent(&mut self) {
+        let mut state = self.shared.state();
+        let (Some(path), Some(binding)) = (self.agent.take(), &state.binding) else {
+            return;
+        };
+        if !self.methods.iter().any(|method| method == "publickey") {
+            return;
+        }
+        let asked = Agent::connect(&path, binding).and_then(|mut agent| {
+            let keys = agent.identities()?;
+            Ok((agent, keys))
+        });
+        let keys = match asked {
+            Ok((agent, keys)) => {
+                state.agent = Some(agent);
+                keys
+            }
+            Err(error) => {
+                log::debug(format!("agent {}: {error}", path.display()));
+                return;
+            }
+        };
+        log::debug(format!("{} keys in the agent", keys.len()));
+        for found in keys {
+            let mut named = self.identities.iter_mut();
+            if let Some(identity) = named.find(|identity| identity.public == found.key) {
+                identity.in_agent = true;
+            } else if !self.identities_only {
+                self.identities.push(Identity {
+                    name: found.comment.to_string(),
+                    public: found.key,
+                    file: None,
+                    in_agent: true,
+                    tried: false,
+                });
+            }
+        }
+        // This keeps the order of each kind.
+        self.identities.sort_by_key(|identity| !identity.in_agent);
+    }
+
+    fn next_key(&mut self) -> Option<Credential> {
+        loop {
+            let at = self.identities.iter().position(|key| !key.tried)?;
+            self.last = Some(at);
+            let identity = &mut self.identities[at];
+            identity.tried = true;
+            let place = if identity.in_agent { " agent" } else { "" };
+            log::debug(format!(
+                "Offering public key: {} {} {}{place}",
+                identity.name,
+                identity.public.key_type(),
+                identity.public.fingerprint(self.provider.sha256),
+            ));
+            if identity.in_agent {
+                return Some(Credential::RemoteKey(identity.public.clone()));
+            }
+            let Some(file) = &identity.file else { continue };
+            if file.is_encrypted() {
+                // No passphrase is asked for that the server has no use for.
+                return Some(Credential::Query(identity.public.clone()));
+            }
+            let signing = file
+                .decrypt(None)
+                .ok()
+                .and_then(|(key, _)| self.provider.signing_key(&key).ok());
+            match signing {
+                Some(key) => return Some(Credential::Key(key)),
+                None => log::info(format!("Load key \"{}\": not usable", identity.name)),
+            }
+        }
+    }
+
+    fn unlock(&self, identity: &Identity) -> Option<Credential> {
+        let file = identity.file.as_ref()?;
+        for _ in 0..3 {
+            let prompt = format!("Enter passphrase for key '{}': ", identity.name);
+            let passphrase = self.shared.state().asker.ask(&prompt, false).ok()?;
+            let passphrase = Password::new(passphrase);
+            match file.decrypt(Some(passphrase.as_bytes())) {
+                Ok((key, _)) => return self.provider.signing_key(&key).ok().map(Credential::Key),
+                Err(KeyFileError::WrongPassphrase) => {}
+                Err(error) => {
+                    log::info(format!("Load key \"{}\": {error}", identity.name));
+                    return None;
+                }
+            }
+        }
+        None
+    }
+
+    fn next_prompts(&mut self) -> Option<Credential> {
+        let state = self.shared.state();
+        // A server that refused without a question has none.
+        let is_known_vain = self.has_prompted && !state.prompted;
+        if !may_ask(&state) || self.prompts == 0 || is_known_vain {
+            return None;
+        }
+        self.prompts -= 1;
+        self.has_prompted = true;
+        Some(Credential::KeyboardInteractive)
+    }
+
     #[cfg(feature = "gssapi")]
     fn next_ticket(&mut self) -> Option<Credential> {
         let (host, delegate) = self.ticket.take()?;
+        let delegate = delegate && self.shared.state().trust == Trust::Full;
         match ssh_io_std::gssapi::Initiator::new(&host, delegate) {
             Ok(initiator) => Some(Credential::Gssapi(initiator)),
             Err(error) => {
@@ -294,86 +252,49 @@ impl Login {
         }
     }
 
-    fn next_key(&mut self) -> Option<Credential> {
-        while let Some((file, key)) = self.keys.pop_front() {
-            let fingerprint = key.public_key().fingerprint(self.provider.sha256);
-            log::debug(format!(
-                "Offering public key: {} {} {fingerprint}",
-                file.display(),
-                key.public_key().key_type()
-            ));
-            if key.is_encrypted() {
-                // No passphrase is asked for that the server has no use for.
-                let public = key.public_key().clone();
-                self.asked = Some((file, key));
-                return Some(Credential::Query(public));
-            }
-            let signing = key
-                .decrypt(None)
-                .ok()
-                .and_then(|(key, _)| self.provider.signing_key(&key).ok());
-            match signing {
-                Some(key) => return Some(Credential::Key(key)),
-                None => log::info(format!("Load key \"{}\": not usable", file.display())),
-            }
-        }
-        None
-    }
-
-    fn unlock(&self, file: &Path, key: &PrivateKeyFile) -> Option<Credential> {
-        if self.batch_mode {
-            return None;
-        }
-        for _ in 0..3 {
-            let prompt = format!("Enter passphrase for key '{}': ", file.display());
-            let passphrase = Password::new(terminal::ask(&prompt, false).ok()?);
-            match key.decrypt(Some(passphrase.as_bytes())) {
-                Ok((key, _)) => return self.provider.signing_key(&key).ok().map(Credential::Key),
-                Err(KeyFileError::WrongPassphrase) => {}
-                Err(error) => {
-                    log::info(format!("Load key \"{}\": {error}", file.display()));
-                    return None;
-                }
-            }
-        }
-        None
-    }
-
     fn next_password(&mut self) -> Option<Credential> {
-        if !self.trusted.load(std::sync::atomic::Ordering::Relaxed) {
+        let mut state = self.shared.state();
+        if !may_ask(&state) || self.passwords == 0 {
             return None;
         }
-        let password = match self.password_fd.take() {
-            // One line, good for one attempt.
-            Some(fd) => {
-                self.prompts = 0;
-                let mut source = File::open(format!("/dev/fd/{fd}"));
-                source
-                    .as_mut()
-                    .map_err(|error| error.kind())
-                    .map(terminal::line)
-            }
-            None if self.prompts == 0 || self.batch_mode => return None,
-            None => {
-                self.prompts -= 1;
-                Ok(terminal::ask(&self.prompt, false))
-            }
-        };
-        match password {
-            Ok(Ok(password)) => Some(Credential::Password(Password::new(password))),
-            Ok(Err(error)) => {
+        self.passwords -= 1;
+        match state.asker.password(&self.prompt) {
+            Ok(password) => Some(Credential::Password(Password::new(password))),
+            Err(error) => {
                 log::error(format!("read_passphrase: {error}"));
-                None
-            }
-            Err(kind) => {
-                log::error(format!("the password's file descriptor: {kind}"));
                 None
             }
         }
     }
 }
 
-fn read_key(file: &Path) -> Result<PrivateKeyFile, String> {
-    let bytes = fs::read(file).map_err(|error| error.to_string())?;
-    PrivateKeyFile::parse(&bytes).map_err(|error| error.to_string())
+fn may_ask(state: &State) -> bool {
+    state.trust == Trust::Full && state.asker.has_password()
+}
+
+impl Identity {
+    /// A private key, or the public half of one that the agent may have.
+    fn read(file: &Path) -> Result<Self, String> {
+        let (public, private) = match fs::read(file) {
+            Ok(bytes) => match (PrivateKeyFile::parse(&bytes), PublicKeyLine::parse(&bytes)) {
+                (Ok(key), _) => (key.public_key().clone(), Some(key)),
+                (Err(_), Ok(line)) => (line.key, None),
+                (Err(error), Err(_)) => return Err(error.to_string()),
+            },
+            Err(error) => {
+                let mut name = file.as_os_str().to_owned();
+                name.push(".pub");
+                let line = fs::read(name).ok();
+                let line = line.and_then(|bytes| PublicKeyLine::parse(&bytes).ok());
+                (line.ok_or_else(|| error.to_string())?.key, None)
+            }
+        };
+        Ok(Self {
+            name: file.display().to_string(),
+            public,
+            file: private,
+            in_agent: false,
+            tried: false,
+        })
+    }
 }

@@ -1,5 +1,7 @@
 //! The command line and the config file: OpenSSH's flags and keywords, where the first value given counts.
 
+#[path = "forward_spec.rs"]
+mod forward_spec;
 #[path = "keywords.rs"]
 mod keywords;
 #[path = "settings.rs"]
@@ -9,8 +11,11 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+use ssh_io_std::Target;
+
+pub(crate) use self::forward_spec::{Forward, Listen, Side};
 pub(crate) use self::keywords::usage;
-use self::keywords::{LATER, OTHERS, SEVERAL, USED};
+use self::keywords::{FORMER, LATER, OTHERS, SEVERAL, USED};
 use self::settings::number;
 use crate::pattern;
 
@@ -41,6 +46,9 @@ pub(crate) struct Options {
     /// 4 or 6, where only such addresses may be used.
     pub(crate) family: Option<u8>,
     pub(crate) password_fd: Option<i32>,
+    /// Where standard input and output are to be connected to, with `-W`.
+    pub(crate) stdio: Option<Target>,
+    forwards: Vec<Forward>,
     /// By keyword in lower case, in the order given.
     values: HashMap<String, Vec<String>>,
     /// Keywords without effect here.
@@ -62,6 +70,8 @@ impl Options {
             no_command: false,
             family: None,
             password_fd: None,
+            stdio: None,
+            forwards: Vec::new(),
             values: HashMap::new(),
             ignored: Vec::new(),
         };
@@ -114,6 +124,15 @@ impl Options {
                     'i' => options.set("identityfile", &value()?)?,
                     'c' => options.set("ciphers", &value()?)?,
                     'm' => options.set("macs", &value()?)?,
+                    'L' => options.set("localforward", &value()?)?,
+                    'R' => options.set("remoteforward", &value()?)?,
+                    'D' => options.set("dynamicforward", &value()?)?,
+                    'W' => options.stdio = Some(forward_spec::stdio_target(&value()?)?),
+                    'g' => options.force("gatewayports", "yes"),
+                    'A' => options.force("forwardagent", "yes"),
+                    'a' => options.force("forwardagent", "no"),
+                    'X' | 'Y' => options.force("forwardx11", "yes"),
+                    'x' => options.force("forwardx11", "no"),
                     'o' => options.set_line(&value()?)?,
                     'F' => config = Some(value()?),
                     'E' => options.log_file = Some(value()?.into()),
@@ -127,9 +146,8 @@ impl Options {
                     'v' => verbose += 1,
                     '4' => options.family = Some(4),
                     '6' => options.family = Some(6),
-                    // There are no escape characters, and nothing is forwarded.
+                    // There are no escape characters.
                     'e' => drop(value()?),
-                    'a' | 'x' => {}
                     _ if LATER.contains(flag) => {
                         return Err(format!(
                             "option -{flag} is not supported by this client yet"
@@ -208,7 +226,10 @@ impl Options {
     }
 
     fn set(&mut self, keyword: &str, value: &str) -> Result<()> {
-        let name = keyword.to_ascii_lowercase();
+        let mut name = keyword.to_ascii_lowercase();
+        if let Some((_, current)) = FORMER.iter().find(|(former, _)| *former == name) {
+            name = (*current).to_owned();
+        }
         let proxy = ["proxycommand", "proxyjump"].contains(&&*name);
         let used = USED.iter().any(|used| used.eq_ignore_ascii_case(&name));
         let other = !used && OTHERS.contains(&&*name);
@@ -233,12 +254,21 @@ impl Options {
             self.ignored.push(keyword.to_owned());
             return Ok(());
         }
+        if let Some(forward) = Forward::of_keyword(&name, value) {
+            self.forwards.push(forward?);
+            return Ok(());
+        }
         let several = SEVERAL.contains(&&*name);
         let values = self.values.entry(name).or_default();
         if values.is_empty() || several {
             values.push(value.to_owned());
         }
         Ok(())
+    }
+
+    /// Sets a keyword by a flag, of which the last one counts.
+    fn force(&mut self, name: &str, value: &str) {
+        self.values.insert(name.to_owned(), vec![value.to_owned()]);
     }
 
     /// Whether `IgnoreUnknown`, as far as it has been read, names this keyword.
@@ -396,7 +426,7 @@ mod tests {
         assert_eq!(options.batch_mode(), Ok(true));
         assert_eq!(
             parse("host").unwrap().methods().unwrap(),
-            ["publickey", "password"]
+            ["publickey", "keyboard-interactive", "password"]
         );
         let methods = parse("-oPreferredAuthentications=password,hostbased host").unwrap();
         assert_eq!(methods.methods().unwrap(), ["password"]);
@@ -407,10 +437,9 @@ mod tests {
         for (line, message) in [
             ("-Z host", "unknown option -Z"),
             ("-p", "option -p needs an argument"),
-            (
-                "-L 1:2:3 host",
-                "option -L is not supported by this client yet",
-            ),
+            ("-J x host", "option -J is not supported by this client yet"),
+            ("-L 1:2 host", "Bad local forwarding specification '1:2'"),
+            ("-W host host", "Bad stdio forwarding specification 'host'"),
             ("-o Nonsense=1 host", "bad configuration option: Nonsense"),
             ("-oPort host", "no argument after keyword \"Port\""),
             ("-- -oProxyCommand=x", "bad host name \"-oProxyCommand=x\""),

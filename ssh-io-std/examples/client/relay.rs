@@ -1,45 +1,52 @@
-//! The session: what goes between standard input, output and error and the channel, never more than the other side takes.
+//! The session: what goes between standard input, output and error and the channel, never more than the other side takes, and what is forwarded beside it.
 
-use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixStream;
+use std::io;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::termios::isatty;
-use ssh_io_std::Driver;
+use ssh_io_std::{Driver, Target};
 use ssh_proto::error::DisconnectReason;
 use ssh_proto::{
     ChannelId, ChannelKind, ChannelRequest, Chunk, ClientConnection, ClientEvent, Connection,
     DataStream, Disconnected, Event, RequestId,
 };
 
+use crate::forward::Forwarding;
+use crate::handler::show_negotiated;
 use crate::log;
-use crate::login::show_negotiated;
 use crate::options::Options;
+use crate::output::{Descriptor, Output, timespec};
+use crate::signals::Signals;
 use crate::terminal::{self, Raw};
+use crate::update::HostKeys;
 
 /// A read of standard input.
 const READ: usize = 64 << 10;
-
-/// What a descriptor that blocks takes without, once `poll` says that it can be written.
-const PIPE_BUF: usize = 4096;
 
 type Error = Box<dyn std::error::Error>;
 
 pub(crate) struct Relay<'o, T> {
     driver: Driver<ClientConnection, T>,
     options: &'o Options,
+    forwarding: Forwarding,
+    /// Where other keys of the host are remembered, if they are.
+    host_keys: Option<HostKeys>,
     channel: Option<ChannelId>,
     wants_pty: bool,
     pty_request: Option<RequestId>,
     start_request: Option<RequestId>,
     started: bool,
     raw: Option<Raw<io::Stdin>>,
-    resized: Option<UnixStream>,
+    signals: Signals,
+    has_pty: bool,
     input_ended: bool,
+    /// The other side sends no more.
+    peer_ended: bool,
+    /// Whoever reads our output was told so.
+    output_ended: bool,
     output: Output,
     /// Output that waits for its descriptor.
     held: Option<Chunk>,
@@ -49,9 +56,16 @@ pub(crate) struct Relay<'o, T> {
 }
 
 impl<'o, T: AsFd + ssh_io_std::Transport> Relay<'o, T> {
-    pub(crate) fn new(driver: Driver<ClientConnection, T>, options: &'o Options) -> Self {
+    pub(crate) fn new(
+        driver: Driver<ClientConnection, T>,
+        options: &'o Options,
+        forwarding: Forwarding,
+        host_keys: Option<HostKeys>,
+    ) -> Result<Self, Error> {
+        let signals = Signals::new()?;
         let has_terminal = isatty(io::stdin());
         let wants_pty = match options.request_tty() {
+            _ if options.stdio.is_some() => false,
             2 => true,
             1 => has_terminal,
             0 => has_terminal && options.command.is_empty() && !options.no_command,
@@ -60,41 +74,52 @@ impl<'o, T: AsFd + ssh_io_std::Transport> Relay<'o, T> {
         if options.request_tty() == 1 && !has_terminal {
             log::info("Pseudo-terminal will not be allocated because stdin is not a terminal.");
         }
-        Self {
+        Ok(Self {
             driver,
             options,
+            forwarding,
+            host_keys,
             channel: None,
             wants_pty,
             pty_request: None,
             start_request: None,
             started: false,
             raw: None,
-            resized: None,
+            signals,
+            has_pty: false,
             input_ended: options.no_stdin,
+            peer_ended: false,
+            output_ended: false,
             output: Output::new(),
             held: None,
             status: None,
             closed: false,
             over: None,
-        }
+        })
     }
 
-    /// Runs the session to its end; the exit status.
+    /// Runs the session to its end, and what is forwarded to its own; the exit status.
     pub(crate) fn run(mut self) -> Result<u8, Error> {
-        if !self.options.no_command {
-            let connection = self.driver.connection_mut();
-            self.channel = Some(connection.open_channel(&ChannelKind::Session)?);
-        }
-        while !(self.closed && self.held.is_none()) {
+        let connection = self.driver.connection_mut();
+        self.forwarding.begin(connection)?;
+        self.channel = match &self.options.stdio {
+            Some(target) => Some(connection.open_channel(&direct(target))?),
+            None if self.options.no_command => None,
+            None => Some(connection.open_channel(&ChannelKind::Session)?),
+        };
+        while !self.is_over() {
             while let Some(event) = self.driver.poll_event() {
                 self.handle(event)?;
             }
+            self.forwarding
+                .forwards
+                .advance(self.driver.connection_mut());
             self.write_output()?;
             self.driver.transmit();
             if let Some(cause) = self.over.take() {
                 return Err(describe(&cause, self.driver.error()).into());
             }
-            if self.closed && self.held.is_none() {
+            if self.is_over() {
                 break;
             }
             // Nothing to wait for while what was sent has made room for more.
@@ -112,17 +137,45 @@ impl<'o, T: AsFd + ssh_io_std::Transport> Relay<'o, T> {
             "disconnected by user",
         );
         self.driver.transmit();
-        // OpenSSH says 255 where there is no status, as after a signal.
-        Ok(self.status.map_or(255, |status| status as u8))
+        Ok(match self.status {
+            Some(status) => status as u8,
+            None if self.options.stdio.is_some() => 0,
+            // What OpenSSH says where there is no status, as after a signal.
+            None => 255,
+        })
+    }
+
+    fn is_over(&self) -> bool {
+        self.closed && self.held.is_none() && self.forwarding.forwards.is_idle()
     }
 
     fn handle(&mut self, event: ClientEvent) -> Result<(), Error> {
-        let ClientEvent::Shared(event) = event else {
+        let connection = self.driver.connection_mut();
+        let event = match (event, &self.host_keys) {
+            (ClientEvent::Shared(event), _) => self.forwarding.handle(event, connection)?,
+            (ClientEvent::HostKeys(keys), Some(host_keys)) => {
+                host_keys.announced(keys, connection);
+                None
+            }
+            (ClientEvent::HostKeysProved(keys), Some(host_keys)) => {
+                // It may ask, on a terminal as people know it.
+                let was_raw = self.raw.take().is_some();
+                host_keys.proved(&keys);
+                if was_raw {
+                    self.raw = Some(Raw::enter(io::stdin())?);
+                }
+                None
+            }
             // A host key that changes under way is not accepted: dropping the question says so.
+            _ => None,
+        };
+        let Some(event) = event else {
             return Ok(());
         };
         match event {
+            Event::ChannelOpened(_) if self.options.stdio.is_some() => self.started = true,
             Event::ChannelOpened(channel) => self.start(channel)?,
+            Event::Eof(_) => self.peer_ended = true,
             Event::ChannelOpenFailed {
                 reason,
                 description,
@@ -142,7 +195,11 @@ impl<'o, T: AsFd + ssh_io_std::Transport> Relay<'o, T> {
                     signal.signal.escape_ascii()
                 ));
             }
-            Event::ChannelClosed(_) => self.closed = true,
+            Event::ChannelClosed(_) => {
+                self.closed = true;
+                // What is forwarded may go on for long.
+                self.raw = None;
+            }
             Event::KeysChanged(negotiated) => show_negotiated(&negotiated),
             Event::Debug {
                 always_display,
@@ -165,11 +222,9 @@ impl<'o, T: AsFd + ssh_io_std::Transport> Relay<'o, T> {
         if self.wants_pty {
             let pty = ChannelRequest::Pty(terminal::pty(io::stdin()));
             self.pty_request = connection.request(channel, &pty, true)?;
-            let (ours, theirs) = UnixStream::pair()?;
-            ours.set_nonblocking(true)?;
-            signal_hook::low_level::pipe::register(signal_hook::consts::SIGWINCH, theirs)?;
-            self.resized = Some(ours);
+            self.has_pty = true;
         }
+        self.forwarding.prepare(channel, connection)?;
         for (name, value) in options.environment() {
             log::debug(format!("channel 0: setting env {name}"));
             let env = ChannelRequest::Env {
@@ -197,7 +252,7 @@ impl<'o, T: AsFd + ssh_io_std::Transport> Relay<'o, T> {
         if Some(request) == self.pty_request {
             if !success {
                 log::error("PTY allocation request failed on channel 0");
-                self.resized = None;
+                self.has_pty = false;
             }
         } else if Some(request) == self.start_request {
             if !success {
@@ -211,7 +266,7 @@ impl<'o, T: AsFd + ssh_io_std::Transport> Relay<'o, T> {
                 return Err(format!("{what} request failed on channel 0").into());
             }
             self.started = true;
-            if self.resized.is_some() && isatty(io::stdin()) {
+            if self.has_pty && isatty(io::stdin()) {
                 self.raw = Some(Raw::enter(io::stdin())?);
             }
             if self.input_ended {
@@ -245,30 +300,39 @@ impl<'o, T: AsFd + ssh_io_std::Transport> Relay<'o, T> {
         let (stdout, stderr) = (io::stdout(), io::stderr());
 
         let mut entries = vec![PollFd::new(&self.driver, socket)];
-        if let Some(winch) = &self.resized {
-            entries.push(PollFd::new(winch, PollFlags::IN));
-        }
-        let input_at = entries.len();
+        entries.push(PollFd::new(&self.signals, PollFlags::IN));
         if wants_input.is_some() {
             entries.push(PollFd::new(&stdin, PollFlags::IN));
+        }
+        let forwards = &self.forwarding.forwards;
+        let forwarded: Vec<_> = forwards.entries(self.driver.connection()).collect();
+        for (descriptor, interest) in &forwarded {
+            let mut flags = PollFlags::empty();
+            flags.set(PollFlags::IN, interest.read);
+            flags.set(PollFlags::OUT, interest.write);
+            entries.push(PollFd::new(descriptor, flags));
         }
         match blocked {
             Some(Descriptor::Stdout) => entries.push(PollFd::new(&stdout, PollFlags::OUT)),
             Some(Descriptor::Stderr) => entries.push(PollFd::new(&stderr, PollFlags::OUT)),
             None => {}
         }
-        let timeout = self.driver.timeout().map(timespec);
+        let timeouts = [self.driver.timeout(), forwards.timeout()];
+        let timeout = timeouts.into_iter().flatten().min().map(timespec);
         // A socket that hung up is always ready, which is of no use where nobody looks at it.
         let first = usize::from(socket.is_empty());
         match poll(&mut entries[first..], timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let resized = self.resized.is_some() && !entries[1].revents().is_empty();
-        let input = wants_input.filter(|_| !entries[input_at].revents().is_empty());
+        let signalled = !entries[1].revents().is_empty();
+        let input = wants_input.filter(|_| !entries[2].revents().is_empty());
         drop(entries);
-        if resized {
-            self.resize();
+        if signalled {
+            self.signals.take()?;
+            if self.has_pty {
+                self.resize();
+            }
         }
         if let Some(channel) = input {
             self.read_input(channel)?;
@@ -313,7 +377,7 @@ impl<'o, T: AsFd + ssh_io_std::Transport> Relay<'o, T> {
                     .unwrap_or_default(),
             };
             let Some(mut chunk) = chunk else {
-                return Ok(());
+                return self.pass_end_on(channel);
             };
             match self.output.write(&chunk) {
                 Ok(written) => {
@@ -336,14 +400,21 @@ impl<'o, T: AsFd + ssh_io_std::Transport> Relay<'o, T> {
         }
     }
 
+    /// A connection that ended in one direction still goes on in the other.
+    fn pass_end_on(&mut self, channel: ChannelId) -> Result<(), Error> {
+        if self.peer_ended && self.options.stdio.is_some() {
+            self.peer_ended = false;
+            self.output.end()?;
+            self.output_ended = true;
+        }
+        if self.output_ended && self.input_ended {
+            // It may be closed already.
+            let _ = self.driver.connection_mut().close_channel(channel);
+        }
+        Ok(())
+    }
+
     fn resize(&mut self) {
-        let mut bytes = [0; 64];
-        while matches!(
-            self.resized
-                .as_ref()
-                .map(|mut winch| winch.read(&mut bytes)),
-            Some(Ok(1..))
-        ) {}
         let (columns, rows, width, height) = terminal::size(io::stdin());
         let request = ChannelRequest::WindowChange {
             columns,
@@ -358,69 +429,6 @@ impl<'o, T: AsFd + ssh_io_std::Transport> Relay<'o, T> {
                 .connection_mut()
                 .request(channel, &request, false);
         }
-    }
-}
-
-enum Descriptor {
-    Stdout,
-    Stderr,
-}
-
-/// Standard output and error. Standard output does not block while this lives, unless it is a
-/// terminal, whose modes others share.
-struct Output {
-    /// The flags of standard output before.
-    before: Option<OFlags>,
-}
-
-impl Output {
-    fn new() -> Self {
-        let stdout = io::stdout();
-        let before = fcntl_getfl(&stdout).ok().filter(|_| !isatty(&stdout));
-        let set = before.filter(|flags| fcntl_setfl(&stdout, *flags | OFlags::NONBLOCK).is_ok());
-        Self { before: set }
-    }
-
-    fn descriptor(stream: DataStream) -> Descriptor {
-        match stream {
-            DataStream::Data => Descriptor::Stdout,
-            DataStream::Extended(_) => Descriptor::Stderr,
-        }
-    }
-
-    fn write(&self, chunk: &Chunk) -> rustix::io::Result<usize> {
-        match Self::descriptor(chunk.stream) {
-            Descriptor::Stdout if self.before.is_some() => {
-                rustix::io::write(io::stdout(), &chunk.bytes)
-            }
-            Descriptor::Stdout => write_some(io::stdout().as_fd(), &chunk.bytes),
-            Descriptor::Stderr => write_some(io::stderr().as_fd(), &chunk.bytes),
-        }
-    }
-}
-
-/// Writes as much as can be written at once to a descriptor that blocks.
-fn write_some(output: BorrowedFd<'_>, bytes: &[u8]) -> rustix::io::Result<usize> {
-    let mut entry = [PollFd::new(&output, PollFlags::OUT)];
-    match poll(&mut entry, Some(&timespec(Duration::ZERO)))? {
-        0 => Err(Errno::AGAIN),
-        _ => rustix::io::write(output, &bytes[..bytes.len().min(PIPE_BUF)]),
-    }
-}
-
-impl Drop for Output {
-    fn drop(&mut self) {
-        let _ = io::stdout().flush();
-        if let Some(flags) = self.before {
-            let _ = fcntl_setfl(io::stdout(), flags);
-        }
-    }
-}
-
-fn timespec(duration: Duration) -> Timespec {
-    Timespec {
-        tv_sec: duration.as_secs().min(86_400) as _,
-        tv_nsec: duration.subsec_nanos() as _,
     }
 }
 
@@ -439,5 +447,20 @@ fn describe(cause: &Disconnected, error: Option<&io::Error>) -> String {
         }
         (Disconnected::Error(error), _) => error.to_string(),
         (other, _) => format!("{other:?}"),
+    }
+}
+
+/// The channel of `-W`, from nowhere that has a name.
+fn direct(target: &Target) -> ChannelKind {
+    match target {
+        Target::Tcp { host, port } => ChannelKind::DirectTcpip {
+            host: host.clone().into(),
+            port: (*port).into(),
+            originator_address: "127.0.0.1".into(),
+            originator_port: 65535,
+        },
+        Target::Unix(path) => ChannelKind::DirectStreamlocal {
+            path: path.as_os_str().as_encoded_bytes().to_vec().into(),
+        },
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::{env, fs};
 
-use super::{Options, Result};
+use super::{Forward, Options, Result};
 use crate::pattern;
 
 impl Options {
@@ -124,9 +124,10 @@ impl Options {
     pub(crate) fn methods(&self) -> Result<Vec<String>> {
         let preferred = self
             .value("preferredauthentications")
-            .unwrap_or("gssapi-with-mic,publickey,password");
-        let (keys, passwords) = (
+            .unwrap_or("gssapi-with-mic,publickey,keyboard-interactive,password");
+        let (keys, prompts, passwords) = (
             self.says("pubkeyauthentication", true)?,
+            self.says("kbdinteractiveauthentication", true)?,
             self.says("passwordauthentication", true)?,
         );
         #[cfg(feature = "gssapi")]
@@ -135,6 +136,7 @@ impl Options {
             #[cfg(feature = "gssapi")]
             "gssapi-with-mic" => tickets,
             "publickey" => keys,
+            "keyboard-interactive" => prompts,
             "password" => passwords,
             _ => false,
         };
@@ -152,6 +154,91 @@ impl Options {
         Ok(self
             .says("gssapiauthentication", false)?
             .then_some(delegate))
+    }
+
+    /// Whether keys of the agent are left out that are not those of `IdentityFile`.
+    pub(crate) fn identities_only(&self) -> Result<bool> {
+        self.says("identitiesonly", false)
+    }
+
+    /// The socket of the agent whose keys are tried.
+    pub(crate) fn agent(&self) -> Option<PathBuf> {
+        match self.value("identityagent") {
+            None | Some("SSH_AUTH_SOCK") => ssh_io_std::agent_path(),
+            Some("none") => None,
+            Some(text) => self.socket(text),
+        }
+    }
+
+    /// The socket of the agent that is forwarded.
+    pub(crate) fn forwarded_agent(&self) -> Option<PathBuf> {
+        match self.value("forwardagent") {
+            None | Some("no" | "false") => None,
+            Some("yes" | "true") => self.agent(),
+            Some(text) => self.socket(text),
+        }
+    }
+
+    /// A path, or the variable that has it.
+    fn socket(&self, text: &str) -> Option<PathBuf> {
+        match text.strip_prefix('$') {
+            Some(name) => env::var_os(name.trim_matches(['{', '}'])).map(Into::into),
+            None => Some(self.path(text)),
+        }
+    }
+
+    /// What is to be forwarded.
+    pub(crate) fn forwards(&self) -> Result<&[Forward]> {
+        match self.says("clearallforwardings", self.stdio.is_some())? {
+            true => Ok(&[]),
+            false => Ok(&self.forwards),
+        }
+    }
+
+    pub(crate) fn exit_on_forward_failure(&self) -> Result<bool> {
+        self.says("exitonforwardfailure", self.stdio.is_some())
+    }
+
+    /// Whether ports of this side are open to other hosts, where nothing else is said.
+    pub(crate) fn gateway_ports(&self) -> Result<bool> {
+        self.says("gatewayports", false)
+    }
+
+    /// Whether a socket that is in the way of a listener is removed.
+    pub(crate) fn unlinks_sockets(&self) -> Result<bool> {
+        self.says("streamlocalbindunlink", false)
+    }
+
+    /// Whether the display is forwarded; the program that knows its cookie.
+    pub(crate) fn forwarded_display(&self) -> Result<Option<&str>> {
+        // Both are forwarded as OpenSSH forwards to those that are trusted.
+        self.says("forwardx11trusted", true)?;
+        let program = self.value("xauthlocation").unwrap_or("xauth");
+        Ok(self.says("forwardx11", false)?.then_some(program))
+    }
+
+    /// `UpdateHostKeys`: yes, no or ask.
+    pub(crate) fn update_host_keys(&self) -> Result<&str> {
+        match self.value("updatehostkeys") {
+            // As in OpenSSH, files that were named for the occasion are left alone.
+            None if self.value("userknownhostsfile").is_some() => Ok("no"),
+            None => Ok("yes"),
+            Some(value @ ("yes" | "no" | "ask")) => Ok(value),
+            Some(other) => Err(format!("bad UpdateHostKeys \"{other}\"")),
+        }
+    }
+
+    /// The interval of `ObscureKeystrokeTiming`, if keystrokes are obscured.
+    pub(crate) fn keystroke_interval(&self) -> Result<Option<Duration>> {
+        let millis = match self.value("obscurekeystroketiming") {
+            None | Some("yes") => 20,
+            Some("no") => return Ok(None),
+            Some(text) => match text.strip_prefix("interval:") {
+                Some(interval) => number("ObscureKeystrokeTiming", interval)?,
+                None => return Err(format!("bad ObscureKeystrokeTiming \"{text}\"")),
+            },
+        };
+        Ok(Some(Duration::from_millis(millis)))
     }
 
     pub(crate) fn connect_timeout(&self) -> Result<Option<Duration>> {

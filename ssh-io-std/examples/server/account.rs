@@ -3,29 +3,52 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::path::PathBuf;
 
 use rustix::process::{Gid, Uid, geteuid};
 
 /// Where programs run, and as whom.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Account {
     /// The name that the user logged in with.
     pub(crate) name: String,
     pub(crate) home: PathBuf,
     pub(crate) shell: OsString,
     pub(crate) path: OsString,
-    /// Whom to become. `None`: programs run as the account that started the server.
+    /// Whom to become. `None`: everything runs as the account that started the server.
     pub(crate) identity: Option<Identity>,
 }
 
 /// What makes a process one of an account.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) uid: Uid,
     pub(crate) gid: Gid,
     /// All of the account's groups.
     pub(crate) groups: Vec<Gid>,
+}
+
+impl Identity {
+    /// Makes the calling thread one of the account, for good, groups first, while that is still
+    /// allowed. So are the threads and programs that it starts, and the files and sockets that it
+    /// makes and opens.
+    ///
+    /// The other threads stay what they are, which is the kernel's doing and not the C library's.
+    /// It keeps an honest server's files apart; a thread that runs foreign code could still reach
+    /// the memory of the others.
+    pub(crate) fn assume(&self) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+            set_thread_groups(&self.groups)?;
+            set_thread_res_gid(self.gid, self.gid, self.gid)?;
+            set_thread_res_uid(self.uid, self.uid, self.uid)?;
+            Ok(())
+        }
+        #[cfg(not(target_os = "linux"))]
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 impl Account {

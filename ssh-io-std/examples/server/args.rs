@@ -4,7 +4,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ssh_proto::Password;
+use ssh_proto::{MethodSet, Password, Permissions};
+
+use crate::login::Logins;
+use crate::methods::{MethodLists, name_of};
 
 /// What `--help` prints.
 pub(crate) const USAGE: &str = "\
@@ -16,12 +19,18 @@ usage: server --listen ADDR:PORT [flags]
 Who may log in, each flag several times; without any, nobody:
   --user NAME --password PW    a user and the password
   --authorized-keys FILE       public keys, %u stands for the user name
-  --gssapi                     Kerberos tickets of the user's own principal (built with the feature gssapi)
+  --gssapi                     Kerberos tickets of the user's own principal (built with gssapi)
+  --auth-methods LISTS         what a login takes, as \"publickey,password keyboard-interactive\"
 
 What they may do:
   --exec                  run commands and shells
   --pty                   have a terminal
   --env PATTERN           set variables, several times; LANG and LC_* are always taken
+  --local-forward         have connections made to TCP ports
+  --remote-forward        have the server listen on TCP ports, of this machine only
+  --unix-forward          both with UNIX sockets
+  --agent                 forward an agent
+  --x11                   forward a display
   --allow-all             all of these
   --force-command CMD     runs in place of whatever is asked for
 
@@ -49,12 +58,7 @@ pub(crate) struct Args {
     pub(crate) help: bool,
     pub(crate) listen: String,
     pub(crate) host_keys: Vec<PathBuf>,
-    /// User names with their passwords.
-    pub(crate) passwords: Vec<(String, Password)>,
-    /// Files of public keys; `%u` stands for the user name.
-    pub(crate) authorized_keys: Vec<String>,
-    /// Whether Kerberos tickets are taken.
-    pub(crate) gssapi: bool,
+    pub(crate) logins: Logins,
     pub(crate) permits: Permits,
     pub(crate) algorithms: Algorithms,
     pub(crate) rekey_bytes: Option<u64>,
@@ -70,17 +74,14 @@ pub(crate) struct Args {
     pub(crate) log: Option<PathBuf>,
 }
 
-/// What users may do once they are logged in.
+/// What users may do once they are logged in, besides the rights that the connection sees to.
 #[derive(Debug, Default)]
 pub(crate) struct Permits {
     pub(crate) exec: bool,
-    pub(crate) pty: bool,
     /// Patterns of environment variables that a client may set, besides `LANG` and `LC_*`.
     pub(crate) env: Vec<String>,
     /// Whether a client may set any variable, unless its command is forced.
     pub(crate) env_all: bool,
-    /// Run in place of whatever is asked for.
-    pub(crate) force_command: Option<OsString>,
 }
 
 /// Lists of algorithms as `sshd_config` writes them; `None` leaves the default.
@@ -94,18 +95,13 @@ pub(crate) struct Algorithms {
 }
 
 /// Flags of features that the library does not have yet.
-const LATER: [&str; 10] = [
-    "--inetd",
-    "--host-cert",
-    "--trusted-user-ca",
-    "--auth-methods",
-    "--sftp",
-    "--local-forward",
-    "--remote-forward",
-    "--unix-forward",
-    "--agent",
-    "--x11",
-];
+const LATER: [&str; 4] = ["--inetd", "--host-cert", "--trusted-user-ca", "--sftp"];
+
+/// What `--allow-all` stands for.
+const ALL_RIGHTS: Permissions = Permissions::ALL.without(Permissions::TUN);
+
+const UNIX_FORWARD: Permissions =
+    Permissions::DIRECT_STREAMLOCAL.union(Permissions::FORWARDED_STREAMLOCAL);
 
 impl Args {
     /// Reads the arguments behind the program's name.
@@ -136,20 +132,29 @@ impl Args {
                 "--user" => user = Some(text()?),
                 "--password" => {
                     let user = user.take().ok_or("--password needs its --user before it")?;
-                    args.passwords.push((user, Password::new(text()?)));
+                    args.logins.passwords.push((user, Password::new(text()?)));
                 }
-                "--authorized-keys" => args.authorized_keys.push(text()?),
-                "--gssapi" if cfg!(feature = "gssapi") => args.gssapi = true,
+                "--authorized-keys" => args.logins.authorized_keys.push(text()?),
+                "--gssapi" if cfg!(feature = "gssapi") => args.logins.gssapi = true,
                 "--gssapi" => return Err(format!("{flag} needs the feature gssapi")),
+                "--auth-methods" => {
+                    let lists = MethodLists::parse(&text()?);
+                    args.logins.methods = lists.map_err(|error| format!("{flag}: {error}"))?;
+                }
                 "--exec" => args.permits.exec = true,
-                "--pty" => args.permits.pty = true,
+                "--pty" => args.logins.permissions |= Permissions::PTY,
+                "--local-forward" => args.logins.permissions |= Permissions::DIRECT_TCPIP,
+                "--remote-forward" => args.logins.permissions |= Permissions::FORWARDED_TCPIP,
+                "--unix-forward" => args.logins.permissions |= UNIX_FORWARD,
+                "--agent" => args.logins.permissions |= Permissions::AGENT,
+                "--x11" => args.logins.permissions |= Permissions::X11,
                 "--env" => args.permits.env.push(text()?),
                 "--allow-all" => {
                     args.permits.exec = true;
-                    args.permits.pty = true;
+                    args.logins.permissions |= ALL_RIGHTS;
                     args.permits.env_all = true;
                 }
-                "--force-command" => args.permits.force_command = Some(raw()?),
+                "--force-command" => args.logins.force_command = Some(raw()?),
                 "--kex" => args.algorithms.kex = Some(text()?),
                 "--ciphers" => args.algorithms.ciphers = Some(text()?),
                 "--macs" => args.algorithms.macs = Some(text()?),
@@ -176,12 +181,13 @@ impl Args {
         if args.listen.is_empty() {
             return Err("--listen ADDR:PORT is needed".into());
         }
+        let logins = &args.logins;
+        let missing = logins.methods.named().without(logins.available());
+        if missing != MethodSet::EMPTY {
+            let name = name_of(missing);
+            return Err(format!("--auth-methods: nobody can log in by {name}"));
+        }
         Ok(args)
-    }
-
-    /// Whether anyone can log in at all.
-    pub(crate) fn has_login(&self) -> bool {
-        !self.passwords.is_empty() || !self.authorized_keys.is_empty() || self.gssapi
     }
 }
 
@@ -263,20 +269,47 @@ mod tests {
     fn flags_land_where_they_belong() {
         let args = parse(
             "--listen 127.0.0.1:0 --user a --password x --user b --password y --exec --env FOO* \
-             --rekey-bytes 1000 --login-grace 0 --version SSH-2.0-Some_1 --authorized-keys /k/%u",
+             --rekey-bytes 1000 --login-grace 0 --version SSH-2.0-Some_1 --authorized-keys /k/%u \
+             --auth-methods publickey,password --keepalive 3",
         )
         .unwrap();
         assert_eq!(args.listen, "127.0.0.1:0");
-        assert_eq!(args.passwords.len(), 2);
-        assert!(args.passwords[1].0 == "b" && args.passwords[1].1.matches(b"y"));
-        assert!(args.permits.exec && !args.permits.pty && !args.permits.env_all);
+        let logins = &args.logins;
+        assert_eq!(logins.passwords.len(), 2);
+        assert!(logins.passwords[1].0 == "b" && logins.passwords[1].1.matches(b"y"));
+        assert!(args.permits.exec && !args.permits.env_all);
+        assert_eq!(logins.permissions, Permissions::NONE);
+        let lists = MethodLists::parse("publickey,password").unwrap();
+        assert_eq!(logins.methods, lists);
+        assert_eq!(args.keepalive, Some(Duration::from_secs(3)));
         assert_eq!(args.permits.env, ["FOO*"]);
         assert_eq!(args.rekey_bytes, Some(1000));
         assert_eq!(args.login_grace, Some(Duration::ZERO));
         assert_eq!(args.version, Some(("Some_1".into(), None)));
-        assert!(args.has_login());
-        assert!(!parse("--listen x:0 --allow-all").unwrap().has_login());
+        let every = MethodSet::default() | MethodSet::KEYBOARD_INTERACTIVE;
+        assert_eq!(logins.available(), every);
+        let nobody = parse("--listen x:0 --allow-all").unwrap().logins;
+        assert_eq!(nobody.available(), MethodSet::EMPTY);
         assert!(parse("--exec --help --frob").unwrap().help);
+    }
+
+    #[test]
+    fn each_right_has_its_flag() {
+        let forward = Permissions::PORT_FORWARDING;
+        let tcp = Permissions::DIRECT_TCPIP | Permissions::FORWARDED_TCPIP;
+        for (flags, rights) in [
+            ("--pty", Permissions::PTY),
+            ("--local-forward", Permissions::DIRECT_TCPIP),
+            ("--remote-forward", Permissions::FORWARDED_TCPIP),
+            ("--unix-forward", forward.without(tcp)),
+            ("--agent --x11", Permissions::AGENT | Permissions::X11),
+            ("--allow-all", Permissions::ALL.without(Permissions::TUN)),
+        ] {
+            let args = parse(&format!("--listen x:0 {flags}")).unwrap();
+            assert_eq!(args.logins.permissions, rights, "{flags}");
+            let all = flags == "--allow-all";
+            assert_eq!((args.permits.exec, args.permits.env_all), (all, all));
+        }
     }
 
     #[test]
@@ -291,6 +324,14 @@ mod tests {
             (
                 "--listen a:1 --max-auth x",
                 "--max-auth needs a number, not \"x\"",
+            ),
+            (
+                "--listen a:1 --auth-methods publickey,pam",
+                "--auth-methods: unknown method \"pam\"",
+            ),
+            (
+                "--listen a:1 --auth-methods publickey,password --user u --password p",
+                "--auth-methods: nobody can log in by publickey",
             ),
             ("--listen a:1 --user u", "--user needs its --password"),
             ("--password p", "--password needs its --user before it"),

@@ -1,92 +1,93 @@
 //! Logging in with a Kerberos ticket, and keeping the one that comes with it for the user's programs.
 
 use std::error::Error;
-use std::os::unix::fs::chown;
 use std::path::PathBuf;
 use std::{env, fs};
 
-use ssh_io_std::gssapi::{Acceptor, Delegated, Proven};
-use ssh_proto::AuthRequest;
+use ssh_io_std::gssapi::{self, Acceptor, Delegated, Proven};
+use ssh_proto::{AuthRequest, ServerConnection};
 
-use super::Link;
-use crate::account::Account;
-use crate::login::Grant;
+use crate::environment::Variables;
+use crate::log::Log;
 
 /// What a connection has to do with tickets.
 #[derive(Default)]
 pub(super) struct Tickets {
     acceptor: Option<Acceptor>,
-    /// Files with delegated tickets, removed when the connection ends.
-    caches: Vec<PathBuf>,
+    /// What is to be kept once the login is complete.
+    delegated: Option<Delegated>,
+    /// The file in which it is, removed when the connection ends.
+    cache: Option<PathBuf>,
 }
 
 impl Drop for Tickets {
     fn drop(&mut self) {
-        for cache in &self.caches {
+        if let Some(cache) = &self.cache {
             let _ = fs::remove_file(cache);
         }
     }
 }
 
-impl Link<'_> {
-    /// A step of `gssapi-with-mic`, or its end.
-    pub(super) fn log_in_with_ticket(&mut self, request: AuthRequest) {
+impl Tickets {
+    /// Answers a step of `gssapi-with-mic`. At the end gives the request back, and whether the
+    /// ticket is of the user's own principal.
+    pub(super) fn step(
+        &mut self,
+        request: AuthRequest,
+        connection: &mut ServerConnection,
+        log: &Log,
+    ) -> Option<(AuthRequest, bool)> {
         let user = request.user().to_owned();
-        let mut proven = match self.step(request) {
-            Ok(Some(proven)) => proven,
-            Ok(None) => return,
+        match self.answer(request, connection) {
+            Ok(proven) => {
+                let mut proven = proven?;
+                let principal = proven.principal();
+                log.line(format_args!("the ticket of {principal:?} for {user:?}"));
+                let is_user = proven.is_user();
+                self.delegated = proven.take_delegated().filter(|_| is_user);
+                Some((proven.into_request(), is_user))
+            }
             Err(error) => {
-                self.log
-                    .line(format_args!("refused: a ticket for {user:?}: {error}"));
-                return;
+                log.line(format_args!(
+                    "refused: gssapi-with-mic for {user:?}: {error}"
+                ));
+                None
             }
-        };
-        let is_user = proven.is_user();
-        let verdict = if is_user { "accepted" } else { "refused" };
-        let principal = proven.principal();
-        self.log.line(format_args!(
-            "{verdict}: the ticket of {principal:?} for {user:?}"
-        ));
-        if is_user {
-            let account = Account::of(&user);
-            let mut grant = Grant::default();
-            match proven.take_delegated().map(|t| self.keep(&t, &account)) {
-                Some(Ok(cache)) => grant.environment.push(("KRB5CCNAME".into(), cache.into())),
-                Some(Err(error)) => self
-                    .log
-                    .line(format_args!("the delegated ticket is lost: {error}")),
-                None => {}
-            }
-            self.login = Some((account, grant));
         }
-        let connection = self.driver.connection_mut();
-        let _ = match is_user {
-            true => connection.accept_auth(proven.into_request()),
-            false => connection.reject_auth(proven.into_request(), None),
-        };
     }
 
-    fn step(&mut self, request: AuthRequest) -> Result<Option<Proven>, ssh_io_std::gssapi::Error> {
-        let acceptor = match &mut self.tickets.acceptor {
+    fn answer(
+        &mut self,
+        request: AuthRequest,
+        connection: &mut ServerConnection,
+    ) -> Result<Option<Proven>, gssapi::Error> {
+        let acceptor = match &mut self.acceptor {
             Some(acceptor) => acceptor,
             none => none.insert(Acceptor::new("host")?),
         };
-        acceptor.answer(self.driver.connection_mut(), request)
+        acceptor.answer(connection, request)
     }
 
-    /// Stores a ticket where only the account can read it; gives the name for `KRB5CCNAME`.
-    fn keep(&mut self, ticket: &Delegated, account: &Account) -> Result<String, Box<dyn Error>> {
+    /// Stores what was delegated, for the account that this thread is of by now.
+    pub(super) fn keep(&mut self, log: &Log) -> Variables {
+        let stored = self.delegated.take().map(|ticket| self.store(&ticket));
+        match stored {
+            Some(Ok(cache)) => vec![("KRB5CCNAME".into(), cache.into())],
+            Some(Err(error)) => {
+                log.line(format_args!("the delegated ticket is lost: {error}"));
+                Variables::new()
+            }
+            None => Variables::new(),
+        }
+    }
+
+    fn store(&mut self, ticket: &Delegated) -> Result<String, Box<dyn Error>> {
         let mut random = [0; 8];
         getrandom::fill(&mut random)?;
         let name = format!("krb5cc_{:016x}", u64::from_ne_bytes(random));
-        let file = env::temp_dir().join(name);
+        let file = self.cache.insert(env::temp_dir().join(name));
         let cache = format!("FILE:{}", file.display());
-        self.tickets.caches.push(file.clone());
         ticket.store(&cache)?;
-        if let Some(identity) = &account.identity {
-            let (uid, gid) = (identity.uid.as_raw(), identity.gid.as_raw());
-            chown(file, Some(uid), Some(gid))?;
-        }
         Ok(cache)
     }
 }

@@ -1,35 +1,79 @@
-//! Who may log in, and what their key lets them do: passwords of the command line, and `authorized_keys` files (sshd(8)).
+//! Who may log in, and with what rights: passwords of the command line, keys of files, and the steps that one connection has passed.
+
+#[cfg(feature = "gssapi")]
+#[path = "gssapi.rs"]
+mod gssapi;
 
 use std::ffi::OsString;
 use std::fs;
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStringExt;
 
-use ssh_proto::Password;
 use ssh_proto::crypto::PublicKey;
-use ssh_proto::keys::PublicKeyLine;
+use ssh_proto::{
+    AuthMethod, AuthRequest, KeyQuery, MethodSet, Password, Permissions, Prompt, Prompts,
+    Restrictions, ServerConnection,
+};
 
+use crate::authorized_keys::{self, Grant};
 use crate::log::Log;
+use crate::methods::{MethodLists, Passed, name_of};
 
-/// Who may log in.
+/// Who may log in, and what all of them may do.
+#[derive(Debug)]
 pub(crate) struct Logins {
+    /// User names with their passwords.
     pub(crate) passwords: Vec<(String, Password)>,
     /// Paths; `%u` stands for the user name.
     pub(crate) authorized_keys: Vec<String>,
+    /// Whether Kerberos tickets are taken.
+    pub(crate) gssapi: bool,
+    /// What a login takes.
+    pub(crate) methods: MethodLists,
+    /// What a login may do at most.
+    pub(crate) permissions: Permissions,
+    /// Run in place of whatever is asked for, and whatever a key forces.
+    pub(crate) force_command: Option<OsString>,
 }
 
-/// What comes with a login. The default is that of a password: no restriction.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Grant {
-    /// Run in place of whatever is asked for.
-    pub(crate) command: Option<OsString>,
-    pub(crate) environment: Vec<(OsString, OsString)>,
-    pub(crate) no_pty: bool,
+impl Default for Logins {
+    /// Nobody, and nothing.
+    fn default() -> Self {
+        Self {
+            passwords: Vec::new(),
+            authorized_keys: Vec::new(),
+            gssapi: false,
+            methods: MethodLists::default(),
+            permissions: Permissions::NONE,
+            force_command: None,
+        }
+    }
 }
 
 impl Logins {
+    /// The methods that can begin a login.
+    pub(crate) fn first_methods(&self) -> MethodSet {
+        self.methods.next().unwrap_or_else(|| self.available())
+    }
+
+    /// The methods that somebody can log in with.
+    pub(crate) fn available(&self) -> MethodSet {
+        let mut methods = MethodSet::EMPTY;
+        if !self.authorized_keys.is_empty() {
+            methods |= MethodSet::PUBLICKEY;
+        }
+        if !self.passwords.is_empty() {
+            methods |= MethodSet::PASSWORD | MethodSet::KEYBOARD_INTERACTIVE;
+        }
+        if self.gssapi {
+            methods |= MethodSet::GSSAPI_WITH_MIC;
+        }
+        methods
+    }
+
     /// Whether the password is that of the user. Compares with every one, so that the time tells
     /// nothing of which users there are.
-    pub(crate) fn password(&self, user: &str, password: &Password) -> Option<Grant> {
+    fn password(&self, user: &str, password: &Password) -> Option<Grant> {
         let mut known = false;
         for (name, expected) in &self.passwords {
             known |= password.matches(expected.as_bytes()) & (name == user);
@@ -38,22 +82,35 @@ impl Logins {
     }
 
     /// Looks the key up in the files, which are read anew each time.
-    pub(crate) fn key(&self, user: &str, key: &PublicKey, log: &Log) -> Option<Grant> {
-        if !is_file_name(user) {
-            return None;
-        }
-        self.authorized_keys.iter().find_map(|path| {
-            let path = path.replace("%u", user);
-            match fs::read(&path) {
-                Ok(file) => search(&file, key, |number, reason| {
-                    log.line(format_args!("{path}:{number}: refused: {reason}"));
-                }),
-                Err(error) => {
-                    log.line(format_args!("{path}: {error}"));
-                    None
-                }
+    fn key(&self, user: &str, key: &PublicKey, peer: IpAddr, log: &Log) -> Option<Grant> {
+        self.key_files(user).find_map(|path| match fs::read(&path) {
+            Ok(file) => authorized_keys::search(&file, key, peer, |number, reason| {
+                log.line(format_args!("{path}:{number}: refused: {reason}"));
+            }),
+            Err(error) => {
+                log.line(format_args!("{path}: {error}"));
+                None
             }
         })
+    }
+
+    /// The files with keys of a user, whether they are there or not.
+    fn key_files(&self, user: &str) -> impl Iterator<Item = String> {
+        let paths = self.authorized_keys.iter();
+        paths
+            .filter(move |_| is_file_name(user))
+            .map(move |path| path.replace("%u", user))
+    }
+
+    /// Whether a user of this name could log in at all.
+    fn knows(&self, user: &str) -> bool {
+        let named = self.passwords.iter().any(|(name, _)| name == user);
+        // The KDC's users are not known here.
+        named
+            || self.gssapi
+            || self
+                .key_files(user)
+                .any(|path| fs::exists(path).unwrap_or(false))
     }
 }
 
@@ -62,126 +119,170 @@ fn is_file_name(user: &str) -> bool {
     !matches!(user, "" | "." | "..") && !user.contains(['/', '\0'])
 }
 
-/// What the first usable line with this key grants.
-fn search(file: &[u8], key: &PublicKey, mut refused: impl FnMut(usize, String)) -> Option<Grant> {
-    for (number, line) in (1..).zip(file.split(|byte| *byte == b'\n')) {
-        let line = line.trim_ascii();
-        if line.is_empty() || line.starts_with(b"#") {
-            continue;
-        }
-        match parse(line) {
-            Ok((grant, listed)) if listed == *key => return Some(grant),
-            Ok(_) => {}
-            Err(reason) => refused(number, reason),
-        }
-    }
-    None
+/// The login of one connection, step by step.
+pub(crate) struct Login<'a> {
+    logins: &'a Logins,
+    log: &'a Log,
+    peer: IpAddr,
+    /// What is still to be passed.
+    methods: MethodLists,
+    /// Each key counts once.
+    used: Vec<PublicKey>,
+    #[cfg(feature = "gssapi")]
+    tickets: gssapi::Tickets,
+    /// What the steps so far bring together. Rights and commands the connection keeps.
+    gathered: Grant,
 }
 
-/// One line: options, if there are any, and a key.
-fn parse(line: &[u8]) -> Result<(Grant, PublicKey), String> {
-    if let Ok(bare) = PublicKeyLine::parse(line) {
-        return Ok((Grant::default(), bare.key));
-    }
-    let (options, rest) = split_options(line)?;
-    let grant = parse_options(options)?;
-    let line = PublicKeyLine::parse(rest).map_err(|error| error.to_string())?;
-    Ok((grant, line.key))
-}
-
-/// Splits at the first blank that is not quoted.
-fn split_options(line: &[u8]) -> Result<(&[u8], &[u8]), String> {
-    let mut quoted = false;
-    let mut escaped = false;
-    for (at, byte) in line.iter().enumerate() {
-        match byte {
-            b'"' if !escaped => quoted = !quoted,
-            b' ' | b'\t' if !quoted => return Ok((&line[..at], line[at..].trim_ascii_start())),
-            _ => {}
+impl<'a> Login<'a> {
+    pub(crate) fn new(logins: &'a Logins, peer: IpAddr, log: &'a Log) -> Self {
+        Self {
+            logins,
+            log,
+            peer,
+            methods: logins.methods.clone(),
+            used: Vec::new(),
+            #[cfg(feature = "gssapi")]
+            tickets: gssapi::Tickets::default(),
+            gathered: Grant::default(),
         }
-        escaped = quoted && *byte == b'\\' && !escaped;
     }
-    match quoted {
-        true => Err("a quote is not closed".into()),
-        false => Err("no key".into()),
-    }
-}
 
-/// Options that this server can honour. Any other refuses the line, for it may restrict.
-fn parse_options(mut rest: &[u8]) -> Result<Grant, String> {
-    let mut grant = Grant::default();
-    loop {
-        let end = rest.iter().position(|byte| matches!(byte, b',' | b'='));
-        let (name, value) = match end {
-            Some(at) if rest[at] == b'=' => {
-                let (value, behind) = unquote(&rest[at + 1..])?;
-                let name = &rest[..at];
-                rest = behind;
-                (name, Some(value))
+    /// What all its steps have brought, once it is complete and this thread the account's.
+    pub(crate) fn take_gathered(&mut self) -> Grant {
+        #[cfg(feature = "gssapi")]
+        self.gathered
+            .environment
+            .extend(self.tickets.keep(self.log));
+        std::mem::take(&mut self.gathered)
+    }
+
+    /// Says whether a key could help. An answer fails only where the connection has ended
+    /// meanwhile, which its last event tells.
+    pub(crate) fn query(&self, query: KeyQuery, connection: &mut ServerConnection) {
+        let usable = self.key(query.user(), query.key()).is_some();
+        let _ = connection.answer_key_query(query, usable);
+    }
+
+    fn key(&self, user: &str, key: &PublicKey) -> Option<Grant> {
+        if self.used.contains(key) {
+            return None;
+        }
+        self.logins.key(user, key, self.peer, self.log)
+    }
+
+    /// Answers an attempt.
+    pub(crate) fn decide(&mut self, request: AuthRequest, connection: &mut ServerConnection) {
+        let user = request.user();
+        let (method, grant) = match request.method() {
+            AuthMethod::Password(password) => {
+                (MethodSet::PASSWORD, self.logins.password(user, password))
             }
-            Some(at) => {
-                let name = &rest[..at];
-                rest = &rest[at..];
-                (name, None)
+            AuthMethod::PublicKey { key, .. } => (MethodSet::PUBLICKEY, self.key(user, key)),
+            AuthMethod::KeyboardInteractive { .. } => {
+                let prompts = Prompts::new("", "", [Prompt::new("Password: ", false)]);
+                let _ = connection.prompt_auth(request, &prompts);
+                return;
             }
-            None => (std::mem::take(&mut rest), None),
-        };
-        let name = String::from_utf8_lossy(name).to_ascii_lowercase();
-        match (name.as_str(), value) {
-            ("command", Some(command)) if grant.command.is_none() => {
-                grant.command = Some(OsString::from_vec(command));
+            AuthMethod::KeyboardInteractiveResponses(responses) => {
+                let grant = match &responses[..] {
+                    [password] => self.logins.password(user, password),
+                    _ => None,
+                };
+                (MethodSet::KEYBOARD_INTERACTIVE, grant)
             }
-            ("environment", Some(setting)) => match setting.iter().position(|byte| *byte == b'=') {
-                Some(at) if at > 0 && !setting.contains(&0) => {
-                    let (name, value) = (setting[..at].to_vec(), setting[at + 1..].to_vec());
-                    let setting = (OsString::from_vec(name), OsString::from_vec(value));
-                    grant.environment.push(setting);
+            #[cfg(feature = "gssapi")]
+            AuthMethod::Gssapi(_) => {
+                let proven = self.tickets.step(request, connection, self.log);
+                if let Some((request, is_user)) = proven {
+                    let grant = is_user.then(Grant::default);
+                    self.settle(request, MethodSet::GSSAPI_WITH_MIC, grant, connection);
                 }
-                _ => return Err("environment= needs NAME=value".into()),
-            },
-            ("no-pty" | "restrict", None) => grant.no_pty = true,
-            ("pty", None) => grant.no_pty = false,
-            // Nothing is forwarded and no rc file is run, whatever these say.
-            (
-                "no-port-forwarding"
-                | "no-agent-forwarding"
-                | "no-x11-forwarding"
-                | "no-user-rc"
-                | "port-forwarding"
-                | "agent-forwarding"
-                | "x11-forwarding"
-                | "user-rc",
-                None,
-            ) => {}
-            (name, _) => return Err(format!("option {:?} is not understood", name)),
-        }
-        rest = match rest {
-            [] => return Ok(grant),
-            [b',', behind @ ..] => behind,
-            _ => return Err("text behind a quote".into()),
+                return;
+            }
+            _ => {
+                let _ = connection.reject_auth(request, None);
+                return;
+            }
         };
+        self.settle(request, method, grant, connection);
     }
-}
 
-/// A value in quotes, in which `\"` is a quote; and what follows it.
-fn unquote(text: &[u8]) -> Result<(Vec<u8>, &[u8]), String> {
-    let mut rest = text
-        .strip_prefix(b"\"")
-        .ok_or("an option's value is not quoted")?;
-    let mut value = Vec::new();
-    loop {
-        rest = match rest {
-            [] => return Err("a quote is not closed".into()),
-            [b'"', behind @ ..] => return Ok((value, behind)),
-            [b'\\', b'"', behind @ ..] => {
-                value.push(b'"');
-                behind
-            }
-            [byte, behind @ ..] => {
-                value.push(*byte);
-                behind
+    /// Answers an attempt that is judged.
+    fn settle(
+        &mut self,
+        request: AuthRequest,
+        method: MethodSet,
+        grant: Option<Grant>,
+        connection: &mut ServerConnection,
+    ) {
+        let user = request.user();
+        let verdict = match grant.zip(self.methods.pass(method)) {
+            Some((grant, passed)) => self.accept(request, method, grant, passed, connection),
+            None => {
+                let verdict = format!("refused: {} for {user:?}", name_of(method));
+                let _ = match self.logins.knows(user) {
+                    true => connection.reject_auth(request, None),
+                    false => connection.reject_unknown_user(request, None),
+                };
+                verdict
             }
         };
+        self.log.line(format_args!("{verdict}"));
+    }
+
+    /// Accepts a step, or the last; what to log of it.
+    fn accept(
+        &mut self,
+        mut request: AuthRequest,
+        method: MethodSet,
+        grant: Grant,
+        passed: Passed,
+        connection: &mut ServerConnection,
+    ) -> String {
+        let key = match request.method() {
+            AuthMethod::PublicKey { key, .. } => Some(key.clone()),
+            _ => None,
+        };
+        let what = format!("{} for {:?}", name_of(method), request.user());
+        request.restrict(&self.restrictions(&grant));
+        let answered = match &passed {
+            Passed::Login => connection.accept_auth(request),
+            Passed::Step(rest) => {
+                let next = rest.next().unwrap_or(MethodSet::EMPTY);
+                connection.accept_auth_partially(request, next)
+            }
+        };
+        // As where two keys force different commands.
+        if let Err(error) = answered {
+            return format!("refused: {what}: {error}");
+        }
+        self.used.extend(key);
+        self.gathered.environment.extend(grant.environment);
+        self.gathered.open.0.extend(grant.open.0);
+        self.gathered.listen.0.extend(grant.listen.0);
+        match passed {
+            Passed::Login => format!("accepted: {what}"),
+            Passed::Step(rest) => {
+                self.methods = rest;
+                format!("accepted in part: {what}")
+            }
+        }
+    }
+
+    /// What a step allows at most.
+    fn restrictions(&self, grant: &Grant) -> Restrictions {
+        let permissions = grant.permissions.intersection(self.logins.permissions);
+        let restrictions = Restrictions::new(permissions);
+        match self
+            .logins
+            .force_command
+            .as_ref()
+            .or(grant.command.as_ref())
+        {
+            Some(command) => restrictions.with_force_command(command.clone().into_vec()),
+            None => restrictions,
+        }
     }
 }
 
@@ -189,110 +290,63 @@ fn unquote(text: &[u8]) -> Result<(Vec<u8>, &[u8]), String> {
 mod tests {
     use super::*;
 
-    const KEY: &str =
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
-
-    fn key() -> PublicKey {
-        let mut bytes = [0; 32];
-        for (at, byte) in (0..).zip(&mut bytes) {
-            *byte = at;
+    fn logins() -> Logins {
+        Logins {
+            passwords: vec![
+                ("a".into(), Password::new("x")),
+                ("b".into(), Password::new("y")),
+            ],
+            authorized_keys: vec!["/no/such/%u".into(), "/%u".into()],
+            permissions: Permissions::PTY,
+            ..Logins::default()
         }
-        PublicKey::ed25519(&bytes)
-    }
-
-    fn find(file: &str) -> (Option<Grant>, Vec<(usize, String)>) {
-        let mut refused = Vec::new();
-        let grant = search(file.as_bytes(), &key(), |number, reason| {
-            refused.push((number, reason));
-        });
-        (grant, refused)
-    }
-
-    fn grant(options: &str) -> Grant {
-        let (grant, refused) = find(&format!("{options} {KEY} me@example"));
-        grant.unwrap_or_else(|| panic!("{options}: {refused:?}"))
-    }
-
-    #[test]
-    fn plain_lines_are_found_between_comments() {
-        let file = format!("# {KEY}\n\n  \t\r\n{KEY} a comment\r\n");
-        assert_eq!(find(&file), (Some(Grant::default()), vec![]));
-        assert_eq!(find(&format!("# {KEY}\n")), (None, vec![]));
-    }
-
-    #[test]
-    fn options_are_honoured() {
-        assert_eq!(
-            grant(r#"command="echo \"a b\", c",no-pty"#),
-            Grant {
-                command: Some(r#"echo "a b", c"#.into()),
-                no_pty: true,
-                ..Grant::default()
-            }
-        );
-        assert_eq!(
-            grant(r#"environment="A=1",environment="B=x=y""#).environment,
-            [("A".into(), "1".into()), ("B".into(), "x=y".into())]
-        );
-        assert!(grant("restrict").no_pty);
-        assert!(!grant("restrict,pty").no_pty);
-        assert!(grant("pty,Restrict").no_pty);
-        assert_eq!(
-            grant("no-port-forwarding,no-X11-forwarding"),
-            Grant::default()
-        );
-    }
-
-    #[test]
-    fn a_line_that_is_not_understood_grants_nothing() {
-        for options in [
-            r#"from="10.0.0.0/8""#,
-            "cert-authority",
-            "no-pty,frob",
-            "command=echo",
-            r#"command="a",command="b""#,
-            r#"command="open"#,
-            r#"command="a"b"#,
-            r#"environment="NONE""#,
-            r#"environment="=x""#,
-            "no-pty=\"yes\"",
-            ",",
-            "no-pty,",
-        ] {
-            let (grant, refused) = find(&format!("# one\n{options} {KEY}"));
-            assert_eq!(grant, None, "{options}");
-            assert_eq!(refused.len(), 1, "{options}");
-            assert_eq!(refused[0].0, 2);
-        }
-    }
-
-    #[test]
-    fn a_refused_line_does_not_hide_a_later_one() {
-        let (grant, refused) = find(&format!("from=\"x\" {KEY}\n{KEY}"));
-        assert_eq!(grant, Some(Grant::default()));
-        assert_eq!(refused, [(1, "option \"from\" is not understood".into())]);
     }
 
     #[test]
     fn a_user_name_cannot_leave_its_place_in_a_path() {
         for name in ["", ".", "..", "../root", "a/b", "/etc", "a\0"] {
             assert!(!is_file_name(name), "{name:?}");
+            assert_eq!(logins().key_files(name).count(), 0);
         }
-        assert!(is_file_name("ferris"));
+        let files: Vec<_> = logins().key_files("ferris").collect();
+        assert_eq!(files, ["/no/such/ferris", "/ferris"]);
     }
 
     #[test]
     fn passwords_belong_to_their_users() {
-        let logins = Logins {
-            passwords: vec![
-                ("a".into(), Password::new("x")),
-                ("b".into(), Password::new("y")),
-            ],
-            authorized_keys: vec![],
-        };
+        let logins = logins();
         let try_login = |user, password: &str| logins.password(user, &Password::new(password));
         assert!(try_login("a", "x").is_some() && try_login("b", "y").is_some());
         assert!(try_login("a", "y").is_none() && try_login("c", "x").is_none());
         assert!(try_login("a", "").is_none());
+    }
+
+    #[test]
+    fn users_are_known_by_a_password_or_a_file_of_keys() {
+        let logins = logins();
+        assert!(logins.knows("a") && logins.knows("dev") && !logins.knows("c"));
+        assert!(!logins.knows(".."));
+    }
+
+    #[test]
+    fn the_command_line_bounds_what_a_key_brings() {
+        let mut logins = logins();
+        let log = Log::open(None).unwrap();
+        let grant = Grant {
+            permissions: Permissions::PTY | Permissions::AGENT,
+            command: Some("id".into()),
+            ..Grant::default()
+        };
+        let restrictions = |logins: &Logins| {
+            let peer = std::net::Ipv4Addr::LOCALHOST.into();
+            Login::new(logins, peer, &log).restrictions(&grant)
+        };
+        let expected = Restrictions::new(Permissions::PTY);
+        assert_eq!(
+            restrictions(&logins),
+            expected.clone().with_force_command("id")
+        );
+        logins.force_command = Some("true".into());
+        assert_eq!(restrictions(&logins), expected.with_force_command("true"));
     }
 }

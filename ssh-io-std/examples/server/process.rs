@@ -55,7 +55,8 @@ enum Wires {
 }
 
 impl Process {
-    /// Starts a program for the account, on the terminal if there is one.
+    /// Starts a program for the account, which the calling thread has become, on the terminal if
+    /// there is one.
     pub(crate) fn start(
         program: &Program<'_>,
         account: &Account,
@@ -76,15 +77,16 @@ impl Process {
         command
             .env_clear()
             .envs(environment.iter().map(|(name, value)| (name, value)));
-        command.current_dir(match account.home.is_dir() {
+        // Whether it may be entered, too.
+        command.current_dir(match account.home.join(".").is_dir() {
             true => account.home.as_os_str(),
             false => OsStr::new("/"),
         });
-        child::prepare(&mut command, pty.is_some(), account.identity.clone());
+        child::prepare(&mut command, pty.is_some());
         // What can fail for want of descriptors comes before there is a child.
         let (ended, end) = io::pipe()?;
         let (mut child, wires) = match pty {
-            Some(pty) => on_terminal(command, pty, account)?,
+            Some(pty) => on_terminal(command, pty)?,
             None => on_pipes(command)?,
         };
         let leader = Pid::from_child(&child);
@@ -224,10 +226,7 @@ impl Drop for Process {
     }
 }
 
-fn on_terminal(mut command: Command, pty: Pty, account: &Account) -> io::Result<(Child, Wires)> {
-    if let Some(identity) = &account.identity {
-        std::os::unix::fs::fchown(&pty.slave, Some(identity.uid.as_raw()), None)?;
-    }
+fn on_terminal(mut command: Command, pty: Pty) -> io::Result<(Child, Wires)> {
     ioctl_fionbio(&pty.terminal.0, true)?;
     command
         .env("TERM", &pty.term)
@@ -325,16 +324,12 @@ mod tests {
     use crate::account::Identity;
 
     fn start(line: &str, pty: Option<Pty>) -> Process {
-        start_as(None, line, pty)
-    }
-
-    fn start_as(identity: Option<Identity>, line: &str, pty: Option<Pty>) -> Process {
         let account = Account {
             name: "me".into(),
             home: "/".into(),
             shell: "/bin/sh".into(),
             path: "/usr/bin:/bin".into(),
-            identity,
+            identity: None,
         };
         let environment = [("PATH".into(), account.path.clone())];
         let program = Program::Command(OsStr::new(line));
@@ -455,13 +450,20 @@ mod tests {
             gid: Gid::from_raw(12_346),
             groups: [12_346, 12_347].map(Gid::from_raw).to_vec(),
         };
-        for pty in [None, Some(terminal())] {
-            let script = "id -u; id -ru; id -g; id -rg; id -G; test ! -t 0 || : < $SSH_TTY";
-            let mut process = start_as(Some(identity.clone()), script, pty);
-            let expected = "12345\n12345\n12346\n12346\n12346 12347\n";
-            assert_eq!(output(&mut process), expected);
-            assert!(exit(&process).success());
-        }
+        // For good: the thread ends with it.
+        let user = thread::spawn(move || {
+            identity.assume().unwrap();
+            for pty in [None, Some(terminal())] {
+                let script = "id -u; id -ru; id -g; id -rg; id -G; test ! -t 0 || : < $SSH_TTY";
+                let mut process = start(script, pty);
+                let expected = "12345\n12345\n12346\n12346\n12346 12347\n";
+                assert_eq!(output(&mut process), expected);
+                assert!(exit(&process).success());
+            }
+            assert!(std::fs::read("/etc/shadow").is_err());
+        });
+        user.join().unwrap();
+        assert!(rustix::process::geteuid().is_root());
     }
 
     #[test]

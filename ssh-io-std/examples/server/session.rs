@@ -1,100 +1,48 @@
-//! One connection: its user, its channels, and the loop over its socket and programs.
+//! A session channel: what is asked for it, the program it runs, and what goes between the two.
 
-#[cfg(feature = "gssapi")]
-#[path = "gssapi.rs"]
-mod gssapi;
-
-use std::collections::HashMap;
-use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::net::{SocketAddr, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitStatus;
-use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
-use ssh_io_std::{Clock, Driver, OsRandom};
+use ssh_io_std::{Forwards, Interest};
 use ssh_proto::{
-    AuthMethod, AuthRequest, ChannelError, ChannelId, ChannelKind, ChannelRequest, Connection,
-    DataStream, Disconnected, Event, IncomingChannel, IncomingRequest, OpenFailure, ServerConfig,
-    ServerConnection, ServerEvent,
+    ChannelError, ChannelId, ChannelRequest, Connection, DataStream, IncomingRequest,
+    ServerConnection,
 };
 
-use crate::account::Account;
-use crate::args::{Permits, matches};
-use crate::log::Log;
-use crate::login::{Grant, Logins};
+use crate::environment::{User, Variables};
 use crate::process::{Process, Program, exit_signal, signal_named};
-use crate::pty::Pty;
-
-/// What all connections share.
-pub(crate) struct Site {
-    pub(crate) config: Arc<ServerConfig>,
-    pub(crate) logins: Logins,
-    pub(crate) permits: Permits,
-}
-
-/// What is read from a program at once, and copied into the connection.
-const BUFFER: usize = 64 << 10;
+use crate::pty::{Pty, Terminal};
+use crate::x11::Authority;
 
 /// Less room than this in a channel is not worth a read from its program.
 const MIN_ROOM: usize = 8 << 10;
 
-/// Serves a connection to its end. Programs that still run then are hung up.
-pub(crate) fn serve(stream: TcpStream, site: &Site, log: &Log) -> io::Result<()> {
-    let addresses = (stream.peer_addr()?, stream.local_addr()?);
-    let clock = Clock::new();
-    let connection = ServerConnection::new(&site.config, Box::new(OsRandom), clock.now())
-        .map_err(io::Error::other)?;
-    let mut link = Link {
-        driver: Driver::new(connection, stream, clock),
-        site,
-        log,
-        addresses,
-        login: None,
-        #[cfg(feature = "gssapi")]
-        tickets: gssapi::Tickets::default(),
-        sessions: HashMap::new(),
-        buffer: vec![0; BUFFER],
-    };
-    log.line(format_args!("connected"));
-    link.run()
-}
-
-struct Link<'a> {
-    driver: Driver<ServerConnection, TcpStream>,
-    site: &'a Site,
-    log: &'a Log,
-    /// The peer's and ours.
-    addresses: (SocketAddr, SocketAddr),
-    /// Who has logged in, and what came with it.
-    login: Option<(Account, Grant)>,
-    #[cfg(feature = "gssapi")]
-    tickets: gssapi::Tickets,
-    sessions: HashMap<ChannelId, Session>,
-    buffer: Vec<u8>,
-}
-
 /// A session channel.
-enum Session {
+pub(crate) enum Session {
     /// Nothing runs yet.
-    Preparing {
-        /// What the client wants in the environment.
-        environment: Vec<(OsString, OsString)>,
-        pty: Option<Pty>,
-    },
+    Preparing(Preparation),
     Running(Running),
     /// All is said; the peer has to close.
     Over,
 }
 
+/// What the program will find.
+#[derive(Default)]
+pub(crate) struct Preparation {
+    /// What the client wants in the environment.
+    asked: Variables,
+    /// What leads to the client's agent and display.
+    offered: Variables,
+    pty: Option<Pty>,
+    authority: Option<Authority>,
+}
+
 /// A program and what is on its way to it.
-struct Running {
+pub(crate) struct Running {
     process: Process,
     /// Input that the program has not taken yet. Nothing is read from the channel behind it, so
     /// that the client gets no credit for more.
@@ -106,257 +54,25 @@ struct Running {
     /// How the program ended, as of the last look. To ask anew before waiting would miss an end
     /// that comes between.
     exit: Option<ExitStatus>,
+    /// Removed with it.
+    _authority: Option<Authority>,
 }
 
-impl Link<'_> {
-    fn run(&mut self) -> io::Result<()> {
-        loop {
-            self.handle_events();
-            let connection = self.driver.connection_mut();
-            for (channel, session) in &mut self.sessions {
-                session.advance(connection, *channel, &mut self.buffer);
-            }
-            self.driver.transmit();
-            if self.driver.is_finished() {
-                return Ok(());
-            }
-            // What was sent can be an event, too; then there may be more to do before waiting.
-            if !self.handle_events() {
-                self.wait()?;
-                self.driver.drive();
-            }
-        }
+impl Session {
+    pub(crate) fn new() -> Self {
+        Self::Preparing(Preparation::default())
     }
 
-    /// Whether there were any.
-    fn handle_events(&mut self) -> bool {
-        let mut any = false;
-        while let Some(event) = self.driver.poll_event() {
-            self.handle(event);
-            any = true;
-        }
-        any
-    }
-
-    /// Waits until the socket or a program can be served.
-    fn wait(&self) -> io::Result<()> {
-        let interest = self.driver.interest();
-        let mut entries = Vec::with_capacity(1 + 4 * self.sessions.len());
-        let mut flags = PollFlags::empty();
-        flags.set(PollFlags::IN, interest.read);
-        flags.set(PollFlags::OUT, interest.write);
-        // A socket that hung up is always ready, which is of no use where nobody looks at it.
-        if !interest.is_empty() {
-            entries.push(PollFd::from_borrowed_fd(self.driver.as_fd(), flags));
-        }
-        for (channel, session) in &self.sessions {
-            if let Session::Running(running) = session {
-                let room = has_room(self.driver.connection(), *channel);
-                entries.extend(
-                    running
-                        .wants(room)
-                        .map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)),
-                );
-            }
-        }
-        let timeout = self.driver.timeout().map(|timeout| Timespec {
-            // A day is as good as for ever, and fits everywhere.
-            tv_sec: timeout.min(Duration::from_secs(86_400)).as_secs() as _,
-            tv_nsec: timeout.subsec_nanos() as _,
-        });
-        match poll(&mut entries, timeout.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn handle(&mut self, event: ServerEvent) {
-        let connection = self.driver.connection_mut();
-        // An answer fails only where the connection has ended meanwhile, which another event tells.
-        match event {
-            ServerEvent::KeyQuery(query) => {
-                let logins = &self.site.logins;
-                let usable = logins.key(query.user(), query.key(), self.log).is_some();
-                let _ = connection.answer_key_query(query, usable);
-            }
-            ServerEvent::Auth(request) => self.log_in(request),
-            ServerEvent::Shared(event) => match event {
-                Event::Identified(identification) => {
-                    self.log.line(format_args!("is {identification}"));
-                }
-                Event::KeysChanged(keys) => self.log.line(format_args!(
-                    "keys: {} {} {} in, {} out",
-                    keys.kex,
-                    keys.host_key_algorithm,
-                    keys.client_to_server.cipher,
-                    keys.server_to_client.cipher,
-                )),
-                Event::ChannelOpen(open) => self.open(open),
-                Event::Request(request) => self.request(request),
-                Event::Eof(channel) => {
-                    if let Some(Session::Running(running)) = self.sessions.get_mut(&channel) {
-                        running.eof = true;
-                    }
-                }
-                Event::ChannelClosed(channel) => drop(self.sessions.remove(&channel)),
-                Event::GlobalRequest(request) => {
-                    let _ = connection.reject_global_request(request);
-                }
-                Event::Disconnected(cause) => {
-                    self.sessions.clear();
-                    match (cause, self.driver.error()) {
-                        (Disconnected::Eof, Some(error)) => {
-                            self.log.line(format_args!("disconnected: {error}"));
-                        }
-                        (Disconnected::ByPeer { description, .. }, _) => self
-                            .log
-                            .line(format_args!("disconnected by the peer: {description:?}")),
-                        (Disconnected::Error(error), _) => {
-                            self.log.line(format_args!("disconnected: {error}"));
-                        }
-                        _ => self.log.line(format_args!("disconnected")),
-                    }
-                }
-                _ => {}
-            },
-            _ => {}
-        }
-    }
-
-    fn log_in(&mut self, request: AuthRequest) {
-        #[cfg(feature = "gssapi")]
-        if matches!(request.method(), AuthMethod::Gssapi(_)) {
-            return self.log_in_with_ticket(request);
-        }
-        let logins = &self.site.logins;
-        let user = request.user();
-        let (method, grant) = match request.method() {
-            AuthMethod::Password(password) => ("password", logins.password(user, password)),
-            AuthMethod::PublicKey { key, .. } => ("publickey", logins.key(user, key, self.log)),
-            _ => ("none", None),
-        };
-        let verdict = if grant.is_some() {
-            "accepted"
-        } else {
-            "refused"
-        };
-        if method != "none" {
-            self.log
-                .line(format_args!("{verdict}: {method} for {user:?}"));
-        }
-        let connection = self.driver.connection_mut();
-        match grant {
-            Some(grant) => {
-                self.login = Some((Account::of(user), grant));
-                let _ = connection.accept_auth(request);
-            }
-            None => drop(connection.reject_auth(request, None)),
-        }
-    }
-
-    fn open(&mut self, open: IncomingChannel) {
-        let connection = self.driver.connection_mut();
-        let refusal = match open.kind() {
-            ChannelKind::Session => {
-                if let Ok(channel) = connection.accept_channel(open) {
-                    let session = Session::Preparing {
-                        environment: Vec::new(),
-                        pty: None,
-                    };
-                    self.sessions.insert(channel, session);
-                }
-                return;
-            }
-            ChannelKind::Unknown { .. } => OpenFailure::UNKNOWN_CHANNEL_TYPE,
-            _ => OpenFailure::ADMINISTRATIVELY_PROHIBITED,
-        };
-        let _ = connection.reject_channel(open, refusal, "");
-    }
-
-    fn request(&mut self, request: IncomingRequest) {
-        let granted = self.grant(&request).unwrap_or_else(|error| {
-            self.log.line(format_args!("{error}"));
-            false
-        });
-        let connection = self.driver.connection_mut();
-        let _ = match granted {
-            true => connection.accept_request(request),
-            false => connection.reject_request(request),
-        };
-    }
-
-    /// Does what a request asks for, if the user may have it.
-    fn grant(&mut self, incoming: &IncomingRequest) -> io::Result<bool> {
-        let permits = &self.site.permits;
-        let channel = incoming.channel();
-        let Some((account, grant)) = &self.login else {
-            return Ok(false);
-        };
-        let Some(session) = self.sessions.get_mut(&channel) else {
-            return Ok(false);
-        };
-        let forced = permits.force_command.as_ref().or(grant.command.as_ref());
-        match (incoming.request(), session) {
-            (ChannelRequest::Pty(request), Session::Preparing { pty, .. }) => {
-                let allowed = permits.pty && !grant.no_pty && pty.is_none();
-                if allowed {
-                    *pty = Some(Pty::open(request)?);
-                }
-                Ok(allowed)
-            }
-            (ChannelRequest::Env { name, value }, Session::Preparing { environment, .. }) => {
-                let may_all = permits.env_all && forced.is_none();
-                let allowed = may_all || allows_variable(&permits.env, name);
-                if allowed {
-                    let setting = (OsStr::from_bytes(name), OsStr::from_bytes(value));
-                    environment.push((setting.0.to_owned(), setting.1.to_owned()));
-                }
-                Ok(allowed)
-            }
-            (
-                request @ (ChannelRequest::Shell
-                | ChannelRequest::Exec(_)
-                | ChannelRequest::Subsystem(_)),
-                session @ Session::Preparing { .. },
-            ) => {
-                let asked = match request {
-                    ChannelRequest::Exec(asked) | ChannelRequest::Subsystem(asked) => {
-                        Some(OsStr::from_bytes(asked))
-                    }
-                    _ => None,
-                };
-                let program = match (forced, request, asked) {
-                    (Some(forced), ..) => Program::Command(forced),
-                    (None, ChannelRequest::Exec(_), Some(line)) if permits.exec => {
-                        Program::Command(line)
-                    }
-                    (None, ChannelRequest::Shell, _) if permits.exec => Program::Shell,
-                    _ => return Ok(false),
-                };
-                // If it does not start, nothing else will on this channel.
-                let prepared = std::mem::replace(session, Session::Over);
-                let Session::Preparing { environment, pty } = prepared else {
-                    return Ok(false);
-                };
-                let mut variables = environment;
-                variables.extend(fixed_environment(account, self.addresses));
-                variables.extend(grant.environment.iter().cloned());
-                if let (Some(_), Some(asked)) = (forced, asked) {
-                    variables.push(("SSH_ORIGINAL_COMMAND".into(), asked.into()));
-                }
-                let process =
-                    Process::start(&program, account, &variables, pty).map_err(|error| {
-                        io::Error::other(format!("cannot start {program:?}: {error}"))
-                    })?;
-                *session = Session::Running(Running {
-                    process,
-                    pending: Bytes::new(),
-                    eof: false,
-                    deaf: false,
-                    exit: None,
-                });
-                Ok(true)
-            }
+    /// Does what a request asks for, if the user may have it. What the login does not permit, the
+    /// connection has refused before.
+    pub(crate) fn grant(
+        &mut self,
+        incoming: &IncomingRequest,
+        user: &User<'_>,
+        forwards: &mut Forwards,
+    ) -> io::Result<bool> {
+        let request = incoming.request();
+        match (request, &mut *self) {
             (
                 ChannelRequest::WindowChange {
                     columns,
@@ -365,25 +81,30 @@ impl Link<'_> {
                     height,
                 },
                 session,
-            ) => match session.terminal() {
-                Some(terminal) => {
-                    terminal.resize(*columns, *rows, *width, *height)?;
-                    Ok(true)
-                }
-                None => Ok(false),
-            },
-            (ChannelRequest::Break(_), session) => match session.terminal() {
-                Some(terminal) => {
-                    terminal.send_break()?;
-                    Ok(true)
-                }
-                None => Ok(false),
-            },
-            (ChannelRequest::Eow, Session::Running(running)) => {
+            ) => {
+                let Some(terminal) = session.terminal() else {
+                    return Ok(false);
+                };
+                terminal.resize(*columns, *rows, *width, *height)?;
+                Ok(true)
+            }
+            (ChannelRequest::Break(_), session) => {
+                let Some(terminal) = session.terminal() else {
+                    return Ok(false);
+                };
+                terminal.send_break()?;
+                Ok(true)
+            }
+            (
+                ChannelRequest::Shell | ChannelRequest::Exec(_) | ChannelRequest::Subsystem(_),
+                Self::Preparing(_),
+            ) => self.start(request, user),
+            (_, Self::Preparing(preparation)) => preparation.grant(incoming, user, forwards),
+            (ChannelRequest::Eow, Self::Running(running)) => {
                 running.process.close_output();
                 Ok(true)
             }
-            (ChannelRequest::Signal(name), Session::Running(running)) => {
+            (ChannelRequest::Signal(name), Self::Running(running)) => {
                 let signal = signal_named(name);
                 if let Some(signal) = signal {
                     running.process.signal(signal);
@@ -393,60 +114,63 @@ impl Link<'_> {
             _ => Ok(false),
         }
     }
-}
 
-/// Whether a client may set this variable.
-fn allows_variable(patterns: &[String], name: &[u8]) -> bool {
-    let Ok(name) = std::str::from_utf8(name) else {
-        return false;
-    };
-    ["LANG", "LC_*"]
-        .into_iter()
-        .chain(patterns.iter().map(String::as_str))
-        .any(|pattern| matches(pattern, name))
-}
+    /// Starts the program that is asked for, or the one that is forced.
+    fn start(&mut self, request: &ChannelRequest, user: &User<'_>) -> io::Result<bool> {
+        let asked = match request {
+            ChannelRequest::Exec(asked) | ChannelRequest::Subsystem(asked) => {
+                Some(OsStr::from_bytes(asked))
+            }
+            _ => None,
+        };
+        let program = match (&user.command, request, asked) {
+            (Some(forced), ..) => Program::Command(forced),
+            (None, ChannelRequest::Exec(_), Some(line)) if user.permits.exec => {
+                Program::Command(line)
+            }
+            (None, ChannelRequest::Shell, _) if user.permits.exec => Program::Shell,
+            _ => return Ok(false),
+        };
+        // If it does not start, nothing else will on this channel.
+        let Self::Preparing(prepared) = std::mem::replace(self, Self::Over) else {
+            return Ok(false);
+        };
+        let mut variables = prepared.asked;
+        variables.extend(user.variables());
+        variables.extend(prepared.offered);
+        if let (Some(_), Some(asked)) = (&user.command, asked) {
+            variables.push(("SSH_ORIGINAL_COMMAND".into(), asked.into()));
+        }
+        let process = Process::start(&program, &user.account, &variables, prepared.pty)
+            .map_err(|error| io::Error::other(format!("cannot start {program:?}: {error}")))?;
+        *self = Self::Running(Running {
+            process,
+            pending: Bytes::new(),
+            eof: false,
+            deaf: false,
+            exit: None,
+            _authority: prepared.authority,
+        });
+        Ok(true)
+    }
 
-/// What every program finds in its environment.
-fn fixed_environment(
-    account: &Account,
-    (peer, own): (SocketAddr, SocketAddr),
-) -> Vec<(OsString, OsString)> {
-    let (client, server) = (peer.ip().to_canonical(), own.ip().to_canonical());
-    let (from, to) = (peer.port(), own.port());
-    let mut variables: Vec<(OsString, OsString)> = vec![
-        ("USER".into(), account.name.clone().into()),
-        ("LOGNAME".into(), account.name.clone().into()),
-        ("HOME".into(), account.home.clone().into()),
-        ("SHELL".into(), account.shell.clone()),
-        ("PATH".into(), account.path.clone()),
-        ("SSH_CLIENT".into(), format!("{client} {from} {to}").into()),
-        (
-            "SSH_CONNECTION".into(),
-            format!("{client} {from} {server} {to}").into(),
-        ),
-    ];
-    variables.extend(env::var_os("TZ").map(|zone| ("TZ".into(), zone)));
-    variables
-}
+    /// The client sends no more.
+    pub(crate) fn end_input(&mut self) {
+        if let Self::Running(running) = self {
+            running.eof = true;
+        }
+    }
 
-/// Whether a channel can take output of its program. It cannot once the peer has closed it.
-fn has_room(connection: &ServerConnection, channel: ChannelId) -> bool {
-    connection
-        .writable_bytes(channel)
-        .is_ok_and(|room| room >= MIN_ROOM)
-}
-
-impl Session {
-    fn terminal(&self) -> Option<&crate::pty::Terminal> {
+    fn terminal(&self) -> Option<&Terminal> {
         match self {
-            Self::Preparing { pty, .. } => pty.as_ref().map(|pty| &pty.terminal),
+            Self::Preparing(preparation) => preparation.pty.as_ref().map(|pty| &pty.terminal),
             Self::Running(running) => running.process.terminal(),
             Self::Over => None,
         }
     }
 
     /// Moves everything as far as program and channel let it.
-    fn advance(
+    pub(crate) fn advance(
         &mut self,
         connection: &mut ServerConnection,
         channel: ChannelId,
@@ -462,24 +186,105 @@ impl Session {
             *self = Self::Over;
         }
     }
+
+    /// What to wait for.
+    pub(crate) fn entries(
+        &self,
+        connection: &ServerConnection,
+        channel: ChannelId,
+    ) -> impl Iterator<Item = (BorrowedFd<'_>, Interest)> {
+        let running = match self {
+            Self::Running(running) => Some(running),
+            _ => None,
+        };
+        let room = has_room(connection, channel);
+        running
+            .into_iter()
+            .flat_map(move |running| running.wants(room))
+    }
+}
+
+impl Preparation {
+    fn grant(
+        &mut self,
+        incoming: &IncomingRequest,
+        user: &User<'_>,
+        forwards: &mut Forwards,
+    ) -> io::Result<bool> {
+        match incoming.request() {
+            ChannelRequest::Pty(request) => {
+                let is_first = self.pty.is_none();
+                if is_first {
+                    self.pty = Some(Pty::open(request)?);
+                }
+                Ok(is_first)
+            }
+            ChannelRequest::Env { name, value } => {
+                let allowed = user.may_set(name);
+                if allowed {
+                    let setting = (OsStr::from_bytes(name), OsStr::from_bytes(value));
+                    self.asked
+                        .push((setting.0.to_owned(), setting.1.to_owned()));
+                }
+                Ok(allowed)
+            }
+            ChannelRequest::AuthAgent | ChannelRequest::Agent => {
+                let path = forwards.serve_agent(incoming)?;
+                self.offered.push(("SSH_AUTH_SOCK".into(), path.into()));
+                Ok(true)
+            }
+            ChannelRequest::X11 {
+                auth_protocol,
+                cookie,
+                screen,
+                ..
+            } => {
+                let display = forwards.serve_x11(incoming)?;
+                let authority = Authority::write(display, auth_protocol, cookie)?;
+                let name: OsString = format!("localhost:{display}.{screen}").into();
+                self.offered.push(("DISPLAY".into(), name));
+                self.offered
+                    .push(("XAUTHORITY".into(), authority.path().into()));
+                self.authority = Some(authority);
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+}
+
+/// Whether a channel can take output of its program. It cannot once the peer has closed it.
+fn has_room(connection: &ServerConnection, channel: ChannelId) -> bool {
+    connection
+        .writable_bytes(channel)
+        .is_ok_and(|room| room >= MIN_ROOM)
 }
 
 impl Running {
     /// What to wait for, given whether the channel has room for output.
-    fn wants(&self, room: bool) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
+    fn wants(&self, room: bool) -> impl Iterator<Item = (BorrowedFd<'_>, Interest)> {
+        let (read, write) = (true, true);
+        let reading = Interest {
+            read,
+            ..Interest::default()
+        };
+        let writing = Interest {
+            write,
+            ..Interest::default()
+        };
         let process = &self.process;
         let input = process.input().filter(|_| !self.pending.is_empty());
         let output = process.output().filter(|_| room);
         let errors = process.errors().filter(|_| room);
         let ended = Some(process.ended()).filter(|_| self.exit.is_none());
         [
-            (input, PollFlags::OUT),
-            (output, PollFlags::IN),
-            (errors, PollFlags::IN),
-            (ended, PollFlags::IN),
+            (input, writing),
+            (output, reading),
+            (errors, reading),
+            (ended, reading),
         ]
         .into_iter()
-        .filter_map(|(fd, flags)| Some((fd?, flags)))
+        .filter_map(|(fd, interest)| Some((fd?, interest)))
     }
 
     /// From the channel to the program.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ssh_proto::{Event, RequestId};
+use ssh_proto::{ChannelError, Event, RequestId};
 
 use super::{Bind, Forwards, Target};
 use crate::client::Client;
@@ -38,6 +38,23 @@ impl<T: Wait> Client<T> {
     pub fn forward_remote(&mut self, bind: Bind, target: Target) -> Result<RequestId, ClientError> {
         let connection = self.driver.connection_mut();
         let asked = self.forwards.request_remote(connection, bind, target);
+        self.granted(asked)
+    }
+
+    /// As [`Self::forward_remote`], where each connection says by SOCKS where to.
+    ///
+    /// # Errors
+    /// As for [`Self::forward_remote`].
+    pub fn forward_remote_socks(&mut self, bind: Bind) -> Result<RequestId, ClientError> {
+        let connection = self.driver.connection_mut();
+        let asked = self.forwards.request_remote_socks(connection, bind);
+        self.granted(asked)
+    }
+
+    fn granted(
+        &mut self,
+        asked: Result<RequestId, ChannelError>,
+    ) -> Result<RequestId, ClientError> {
         let asked = asked.map_err(|error| self.explain(error))?;
         loop {
             match self.step()? {

@@ -6,6 +6,7 @@ mod dialogue;
 mod listen;
 mod pump;
 mod remote;
+mod remote_socks;
 mod session;
 pub mod socks;
 
@@ -31,6 +32,7 @@ use self::listen::{Listener, Purpose, path_bytes};
 pub use self::pump::{Duplex, Pump, Socket};
 pub use self::remote::Bind;
 use self::remote::Remote;
+use self::remote_socks::Proxied;
 use self::socks::SocksRequest;
 use crate::transport::Interest;
 use crate::x11::{CookieSwap, X11Forward};
@@ -163,6 +165,7 @@ pub struct Forwards {
     connecting: Vec<(IncomingChannel, Connecting, Option<Box<CookieSwap>>)>,
     links: HashMap<ChannelId, Link>,
     remotes: Vec<Remote>,
+    proxied: Vec<Proxied>,
     permit_open: Option<PermitOpen>,
     permit_listen: Option<PermitListen>,
     agent: Option<PathBuf>,
@@ -343,10 +346,19 @@ impl Forwards {
                     link.handle(&event);
                     return None;
                 }
+                if let Some(proxied) = self.proxied_by(channel) {
+                    proxied.handle(&event);
+                    return None;
+                }
                 Some(event)
             }
             // Nothing can be asked on these: dropping the question says so.
-            Event::Request(request) if self.links.contains_key(&request.channel()) => None,
+            Event::Request(request)
+                if self.links.contains_key(&request.channel())
+                    || self.proxied_by(request.channel()).is_some() =>
+            {
+                None
+            }
             Event::ChannelOpen(channel) => self.opened_by_peer(connection, channel),
             Event::GlobalRequest(request) => self.asked_by_peer(connection, request),
             Event::GlobalReply {
@@ -364,6 +376,11 @@ impl Forwards {
             }
             event => Some(event),
         }
+    }
+
+    fn proxied_by(&mut self, channel: ChannelId) -> Option<&mut Proxied> {
+        let mut proxied = self.proxied.iter_mut();
+        proxied.find(|proxied| proxied.channel() == channel)
     }
 
     fn opened_by_peer<C: Connection>(
@@ -390,7 +407,13 @@ impl Forwards {
                 Some(x11) => (Some(x11.target().clone()), Some(x11.swap())),
                 None => (None, None),
             },
-            kind => (self.remote_target(kind), None),
+            kind => match self.remote_target(kind) {
+                Some(None) => {
+                    self.proxy(connection, channel);
+                    return None;
+                }
+                target => (target.flatten(), None),
+            },
         };
         match target {
             Some(target) => self.connect_to(connection, channel, &target, swap),
@@ -409,6 +432,7 @@ impl Forwards {
         self.advance_connects(connection, now);
         self.advance_listeners(connection, now);
         self.advance_dialogues(connection, now);
+        self.advance_proxied(connection, now);
         if self.links.is_empty() {
             self.buffer = Vec::new();
             return;
@@ -497,6 +521,7 @@ impl Forwards {
         let readers = listeners.chain(dialogues).map(|fd| (fd, READ));
         let connecting = self.connecting.iter();
         let connecting = connecting.filter_map(|(_, connecting, _)| connecting.interest());
+        let connecting = connecting.chain(self.proxied.iter().filter_map(Proxied::interest));
         let links = self.links.values().filter(|link| link.socks.is_none());
         let links = links.filter_map(move |link| link.pump.interest(connection));
         readers.chain(connecting).chain(links)
@@ -507,7 +532,8 @@ impl Forwards {
         let rests = self.listeners.iter().filter_map(Listener::rests_until);
         let connects = self.connecting.iter().map(|(_, open, _)| open.deadline());
         let dialogues = self.dialogues.iter().map(Dialogue::deadline);
-        let next = rests.chain(connects).chain(dialogues).min();
+        let proxied = self.proxied.iter().map(Proxied::deadline);
+        let next = rests.chain(connects).chain(dialogues).chain(proxied).min();
         let next = next.map(|at| at.saturating_duration_since(Instant::now()));
         let blocked = self.listeners.iter().any(|open| open.waiting.is_some())
             || self.dialogues.iter().any(Dialogue::is_blocked);
@@ -516,7 +542,8 @@ impl Forwards {
 
     /// Whether no stream is being forwarded or about to be. There may be listeners.
     pub fn is_idle(&self) -> bool {
-        self.links.is_empty() && self.connecting.is_empty() && self.dialogues.is_empty()
+        let streams = self.links.is_empty() && self.connecting.is_empty();
+        streams && self.dialogues.is_empty() && self.proxied.is_empty()
     }
 
     /// Closes everything, for a connection that is over. What is permitted stays so.
@@ -524,6 +551,7 @@ impl Forwards {
         self.listeners.clear();
         self.dialogues.clear();
         self.connecting.clear();
+        self.proxied.clear();
         self.links.clear();
         self.remotes.clear();
         self.buffer = Vec::new();

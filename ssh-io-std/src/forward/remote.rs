@@ -43,7 +43,8 @@ pub(super) struct Remote {
     /// With the port that the server chose.
     bind: Bind,
     granted: bool,
-    target: Target,
+    /// `None`: the connections say themselves.
+    target: Option<Target>,
 }
 
 impl Remote {
@@ -79,6 +80,27 @@ impl Forwards {
         connection: &mut C,
         bind: Bind,
         target: Target,
+    ) -> Result<RequestId, ChannelError> {
+        self.request_listener(connection, bind, Some(target))
+    }
+
+    /// As [`Self::request_remote`], where each connection says by SOCKS 4, 4a or 5 where to.
+    ///
+    /// # Errors
+    /// As for [`Self::request_remote`].
+    pub fn request_remote_socks<C: Connection>(
+        &mut self,
+        connection: &mut C,
+        bind: Bind,
+    ) -> Result<RequestId, ChannelError> {
+        self.request_listener(connection, bind, None)
+    }
+
+    fn request_listener<C: Connection>(
+        &mut self,
+        connection: &mut C,
+        bind: Bind,
+        target: Option<Target>,
     ) -> Result<RequestId, ChannelError> {
         if self.remotes.len() >= MAX_LISTENERS {
             return Err(ChannelError::Blocked);
@@ -162,9 +184,9 @@ impl Forwards {
         }
     }
 
-    /// Where a connection goes that the server accepted for us. Servers may write the address
-    /// otherwise than it was asked for; the port decides then.
-    pub(super) fn remote_target(&self, kind: &ChannelKind) -> Option<Target> {
+    /// Where a connection goes that the server accepted for us; inside, `None` where it says so
+    /// itself. Servers may write the address otherwise than it was asked for; the port decides then.
+    pub(super) fn remote_target(&self, kind: &ChannelKind) -> Option<Option<Target>> {
         let find = |exactly| self.remotes.iter().find(|open| open.makes(kind, exactly));
         find(true)
             .or_else(|| find(false))

@@ -138,9 +138,14 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(flags: &[&str]) -> Self {
+        Self::start_bare(&[&["--allow-all"], flags].concat())
+    }
+
+    /// Without `--allow-all`.
+    pub(crate) fn start_bare(flags: &[&str]) -> Self {
         let mut command = example("server");
         command
-            .args(["--listen", "127.0.0.1:0", "--allow-all"])
+            .args(["--listen", "127.0.0.1:0"])
             .args(["--user", USER, "--password", PASSWORD])
             .args(flags);
         let mut child = start(&mut command);

@@ -1,4 +1,5 @@
 //! The example server as a program, ended with the test, and a scripted client that runs sessions on it.
+#![allow(dead_code)] // Each test uses its own part of it.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -16,7 +17,7 @@ use ssh_proto::crypto::{SigningKey, rustcrypto};
 use ssh_proto::keys::{Comment, PublicKeyLine};
 use ssh_proto::{
     ChannelId, ChannelKind, ChannelRequest, ClientConfig, ClientConnection, ClientEvent,
-    Connection, DataStream, Event, ExitSignal, Limits, Password, Pty,
+    Connection, DataStream, Event, ExitSignal, Limits, Password, Prompt, Pty,
 };
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -95,7 +96,10 @@ impl Drop for Server {
 }
 
 pub(crate) enum Credential<'a> {
+    None,
     Password(&'a str),
+    /// By `keyboard-interactive`, to the one prompt.
+    Answer(&'a str),
     Key(&'a dyn SigningKey),
 }
 
@@ -159,7 +163,8 @@ pub(crate) fn pty(modes: &[(u8, u32)]) -> ChannelRequest {
 }
 
 impl Client {
-    /// Logs in with the first credential that works.
+    /// Logs in with these credentials, one after the other. The error has the methods that could
+    /// have continued.
     pub(crate) fn connect(
         server: &Server,
         user: &str,
@@ -178,6 +183,7 @@ impl Client {
         let connection = ClientConnection::new(&config, user, Box::new(OsRandom), clock.now())?;
         let mut driver = Driver::new(connection, stream, clock);
         let mut credentials = credentials.iter();
+        let mut answer = "";
         while let Some(event) = driver.next_event()? {
             let connection = driver.connection_mut();
             match event {
@@ -186,9 +192,19 @@ impl Client {
                     Some(Credential::Password(password)) => {
                         connection.auth_password(turn, &Password::new(*password))?;
                     }
+                    Some(Credential::None) => connection.auth_none(turn)?,
+                    Some(Credential::Answer(text)) => {
+                        answer = text;
+                        connection.auth_keyboard_interactive(turn, "")?;
+                    }
                     Some(Credential::Key(key)) => connection.auth_publickey(turn, *key)?,
-                    None => return Err(format!("denied: {:?}", turn.methods()).into()),
+                    None => return Err(turn.methods().unwrap_or_default().join(",").into()),
                 },
+                ClientEvent::Prompts(request) => {
+                    let expected = [Prompt::new("Password: ", false)];
+                    assert_eq!(request.prompts().prompts, expected);
+                    connection.answer_prompts(request, &[Password::new(answer)])?;
+                }
                 ClientEvent::Shared(Event::Authenticated(_)) => return Ok(Self { driver }),
                 ClientEvent::Shared(Event::Disconnected(cause)) => {
                     return Err(format!("{cause:?}").into());
