@@ -1,13 +1,13 @@
 //! Logging in with a Kerberos ticket, and keeping the one that comes with it for the user's programs.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::{env, fs};
 
 use ssh_io_std::gssapi::{self, Acceptor, Delegated, Proven};
 use ssh_proto::{AuthRequest, ServerConnection};
 
-use crate::environment::Variables;
 use crate::log::Log;
 
 /// What a connection has to do with tickets.
@@ -68,16 +68,16 @@ impl Tickets {
         acceptor.answer(connection, request)
     }
 
-    /// Stores what was delegated, for the account that this thread is of by now.
-    pub(super) fn keep(&mut self, log: &Log) -> Variables {
-        let stored = self.delegated.take().map(|ticket| self.store(&ticket));
-        match stored {
-            Some(Ok(cache)) => vec![("KRB5CCNAME".into(), cache.into())],
-            Some(Err(error)) => {
+    /// Stores what was delegated, for the account that this thread is of by now; the variable
+    /// that says where.
+    pub(super) fn keep(&mut self, log: &Log) -> Option<(OsString, OsString)> {
+        let ticket = self.delegated.take()?;
+        match self.store(&ticket) {
+            Ok(cache) => Some(("KRB5CCNAME".into(), cache.into())),
+            Err(error) => {
                 log.line(format_args!("the delegated ticket is lost: {error}"));
-                Variables::new()
+                None
             }
-            None => Variables::new(),
         }
     }
 
