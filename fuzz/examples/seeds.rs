@@ -48,6 +48,7 @@ fn main() {
     greetings();
     messages();
     streams();
+    logins();
     pairs();
     keys();
     agents();
@@ -176,12 +177,54 @@ fn streams() {
             put(target, &format!("messages-{depth}"), &input);
             let mut input = vec![depth, 3];
             for operation in 0..16 {
-                input.extend([15, operation, 8, 10, 12]);
+                input.extend([14, operation, 8, 10, 12]);
             }
             put(target, &format!("operations-{depth}"), &input);
         }
+        // A login of every method, by what the policy chooses; with questions before the costly
+        // steps; then forged packets under either kind of MAC.
+        for way in 0..10_u8 {
+            let mut input = vec![4, way << 4 | 5];
+            for choice in 0..14 {
+                input.extend([15, choice, 15, choice | 0x20, 15, choice | 0x40]);
+            }
+            put(target, &format!("login-{way}"), &input);
+        }
+        for depth in [5 + 7, 6 + 14] {
+            let mut input = vec![depth, 1];
+            for index in 0..48 {
+                input.extend([7, index, 2, 1, 1, 1, 1, 1, 1, 1, 1]);
+            }
+            put(target, &format!("forged-{depth}"), &input);
+        }
         put(target, "rekeys", &[6, 1, 10, 10, 10, 0, 40, 2, 3, 10]);
         put(target, "not-strict", &[6, 0, 0, 1, 1, 0, 2, 1, 10]);
+    }
+}
+
+/// Logins of several messages that go as they should: the other side's of each.
+fn logins() {
+    let login = |choices: &[u8]| choices.iter().flat_map(|choice| [15, *choice]).collect();
+    let client_streams: [(u8, &str, Vec<u8>); 4] = [
+        (2, "prompts", login(&[0, 0x22, 0x12, 2])),
+        (5, "gssapi", login(&[0, 3, 4, 0x14])),
+        (7, "gssapi-at-once", login(&[0, 3])),
+        (8, "query", login(&[0, 0x85, 0])),
+    ];
+    for (way, name, replies) in client_streams {
+        let input = [&[4, way << 4 | 1], &replies[..], &[11, 4]].concat();
+        put("client_stream", name, &input);
+    }
+    for (flags, name, requests) in [
+        (1, "prompts", login(&[4, 36, 8])),
+        (5, "gssapi", login(&[6, 10, 24, 12])),
+        (5, "keys", login(&[0x80 | 0x46, 0, 1, 2])),
+    ] {
+        put(
+            "server_stream",
+            name,
+            &[&[4, flags], &requests[..]].concat(),
+        );
     }
 }
 
@@ -239,6 +282,91 @@ fn pairs() {
         &server(3, 4),
     ];
     put("pair_ops", "tokens", &tokens.concat());
+    // Each way to log in, with a server that asks first; half of them with keys held elsewhere.
+    for way in 0..10_u8 {
+        let input = [&[way << 4 | 10 | way & 1][..], &client(0, 2), &rest].concat();
+        put("pair_ops", &format!("login-{way}"), &input);
+        // Steps refused one after the other, tokens put aside and dropped.
+        let policies = [0x01, 0x41, 0x81, 0xc1, 0x02, 0x04, 0x20].map(|policy| server(3, policy));
+        let steps = policies.map(|policy| [&policy[..], &rest, &server(1, 0), &rest].concat());
+        let input = [&[way << 4 | 8][..], &client(3, way << 4), &steps.concat()].concat();
+        put("pair_ops", &format!("steps-{way}"), &input);
+    }
+    // Everything is asked for, opened from the server, written to and half-closed.
+    let open_and_use = |argument: u8| {
+        let [open, accepted] = [server(0, argument), server(9, 99)];
+        [
+            &open[..],
+            &rest,
+            &accepted,
+            &client(9, 99),
+            &rest,
+            &server(13, 0),
+            &rest,
+        ]
+        .concat()
+    };
+    let forwards = [
+        &[2],
+        &client(0, 2)[..],
+        &rest,
+        &client(15, 16),
+        &client(15, 20),
+        &client(15, 22),
+        &client(5, 0x10),
+        &client(5, 0),
+        &client(5, 6),
+        &rest,
+        &[1, 4, 0x14, 5, 6].map(open_and_use).concat(),
+        &server(8, 0),
+        &client(8, 2),
+        &rest,
+        &client(5, 8),
+        &client(5, 10),
+        &rest,
+        &server(0, 4),
+        &rest,
+    ];
+    for flags in [2, 6] {
+        let mut input = forwards.concat();
+        input[0] = flags;
+        put("pair_ops", &format!("forwards-{flags}"), &input);
+    }
+    let proofs = [
+        &client(8, 0)[..],
+        &client(8, 1),
+        &client(5, 2),
+        &client(8, 0x81),
+        &rest,
+        &server(3, 2),
+        &client(8, 0),
+        &client(8, 3),
+        &rest,
+        &server(3, 1),
+        &server(1, 0),
+        &rest,
+    ];
+    for flags in [2, 3, 7] {
+        let input = [&[flags], &proofs.concat()[..]].concat();
+        put("pair_ops", &format!("proofs-{flags}"), &input);
+    }
+    let windows = [
+        &[2],
+        &client(0, 2)[..],
+        &rest,
+        &server(12, 0x80),
+        &client(9, 255),
+        &rest,
+        &server(12, 0xff),
+        &client(9, 255),
+        &client(4, 0),
+        &rest,
+        &client(12, 0x81),
+        &server(9, 255),
+        &server(9, 255),
+        &rest,
+    ];
+    put("pair_ops", "windows", &windows.concat());
     let ends = [
         &[2],
         &client(0, 2)[..],

@@ -3,16 +3,12 @@
 use std::collections::HashMap;
 
 use bytes::BytesMut;
-use ssh_proto::crypto::Signature;
 use ssh_proto::error::DisconnectReason;
 use ssh_proto::{
-    AuthOutcome, AuthRequest, AuthTurn, ChannelId, ClientConnection, ClientEvent, Connection,
-    DataStream, Disconnected, Event, HostKeyCheck, IncomingChannel, IncomingGlobalRequest,
-    IncomingRequest, Instant, KeyQuery, Limits, MethodSet, Negotiated, OpenFailure, Password,
-    ServerConnection, ServerEvent, SignRequest,
+    ChannelId, DataStream, Disconnected, Event, IncomingChannel, Instant, Limits, Negotiated,
 };
 
-use crate::provider::{NullKey, SIGNATURE, SIGNATURES};
+use crate::endpoint::{Endpoint, Policy, Told};
 
 /// Events that one call may bring, and rounds until nothing moves: far above what an input of the
 /// fuzzer's size can cause.
@@ -32,111 +28,11 @@ pub(crate) fn limits() -> Limits {
     limits.pending_requests = 4;
     limits.env_requests = 4;
     limits.window_size = 4096;
+    limits.max_window_size = 16 << 10;
+    limits.window_growth = 32 << 10;
     limits.max_packet_size = 1024;
     limits.channel_send_buffer = 2048;
     limits
-}
-
-/// A question of either role, or an event of both.
-pub(crate) enum Told {
-    HostKey(HostKeyCheck),
-    Turn(AuthTurn),
-    Query(KeyQuery),
-    Auth(AuthRequest),
-    Shared(Event),
-    Other,
-}
-
-/// A connection of either role, its questions answered alike.
-pub(crate) trait Endpoint: Connection {
-    fn next(&mut self) -> Option<Told>;
-
-    /// Answers a question of this role. Stale tokens are errors, and no fault.
-    fn answer(&mut self, told: Told, policy: Policy);
-}
-
-impl Endpoint for ClientConnection {
-    fn next(&mut self) -> Option<Told> {
-        Some(match self.poll_event()? {
-            ClientEvent::HostKey(check) => Told::HostKey(check),
-            ClientEvent::Auth(turn) => Told::Turn(turn),
-            ClientEvent::Shared(event) => Told::Shared(event),
-            _ => Told::Other,
-        })
-    }
-
-    fn answer(&mut self, told: Told, policy: Policy) {
-        let _ = match told {
-            Told::HostKey(check) if policy.accepts() => self.accept_host_key(check),
-            Told::HostKey(check) => self.reject_host_key(check),
-            Told::Turn(turn) => {
-                let key = NullKey::new(SIGNATURES[0]);
-                match (policy.0 >> 4, turn.outcome()) {
-                    (_, AuthOutcome::KeyUsable(_)) | (4..6, _) => self.auth_publickey(turn, &*key),
-                    (0, _) => self.auth_none(turn),
-                    (1..4, _) => self.auth_password(turn, &Password::new("secret")),
-                    (6..8, _) => self
-                        .auth_publickey_remote(turn, &crate::provider::public_key(SIGNATURES[0])),
-                    (8..10, _) => {
-                        self.query_publickey(turn, &crate::provider::public_key(SIGNATURES[1]))
-                    }
-                    _ => self.auth_password_change(
-                        turn,
-                        &Password::new("secret"),
-                        &Password::new("better"),
-                    ),
-                }
-            }
-            _ => Ok(()),
-        };
-    }
-}
-
-impl Endpoint for ServerConnection {
-    fn next(&mut self) -> Option<Told> {
-        Some(match self.poll_event()? {
-            ServerEvent::KeyQuery(query) => Told::Query(query),
-            ServerEvent::Auth(request) => Told::Auth(request),
-            ServerEvent::Shared(event) => Told::Shared(event),
-            _ => Told::Other,
-        })
-    }
-
-    fn answer(&mut self, told: Told, policy: Policy) {
-        let _ = match told {
-            Told::Query(query) => self.answer_key_query(query, policy.accepts()),
-            Told::Auth(request) if policy.accepts() => self.accept_auth(request),
-            Told::Auth(request) => match policy.0 >> 6 {
-                0 => self.accept_auth_partially(request, MethodSet::PASSWORD),
-                1 => self.request_password_change(request, "too old"),
-                _ => self.reject_auth(request, None),
-            },
-            _ => Ok(()),
-        };
-    }
-}
-
-/// How the application answers: bit 0 refuses, bit 1 puts tokens aside, bit 2 drops them, bit 3
-/// leaves data unread; the upper half chooses among ways.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Policy(pub(crate) u8);
-
-impl Policy {
-    fn accepts(self) -> bool {
-        self.0 & 1 == 0
-    }
-
-    fn keeps(self) -> bool {
-        self.0 & 2 != 0
-    }
-
-    fn drops(self) -> bool {
-        self.0 & 6 == 4
-    }
-
-    fn reads(self) -> bool {
-        self.0 & 8 == 0
-    }
 }
 
 /// What is known of a channel.
@@ -154,6 +50,8 @@ pub(crate) struct Known {
     pub(crate) read: u64,
     /// Replies that are due to us.
     pub(crate) awaited: u32,
+    /// The largest receive window that the application has set.
+    pub(crate) window: u32,
 }
 
 /// The byte at this place of a stream that the other side's application wrote.
@@ -174,6 +72,9 @@ pub(crate) struct Watch<C> {
     pub(crate) checks_data: bool,
     pub(crate) ended: Option<Disconnected>,
     pub(crate) authenticated: bool,
+    /// Replies to global requests, and proofs of host keys, that are due to us.
+    pub(crate) global_replies: u32,
+    pub(crate) proofs: u32,
     /// What the last key exchange came to.
     pub(crate) negotiated: Option<Negotiated>,
     /// Events so far.
@@ -198,6 +99,8 @@ impl<C: Endpoint> Watch<C> {
             checks_data: false,
             ended: None,
             authenticated: false,
+            global_replies: 0,
+            proofs: 0,
             negotiated: None,
             told: 0,
             log: Vec::new(),
@@ -226,20 +129,7 @@ impl<C: Endpoint> Watch<C> {
     }
 
     fn handle(&mut self, told: Told) {
-        let is_question = matches!(
-            &told,
-            Told::HostKey(_)
-                | Told::Turn(_)
-                | Told::Query(_)
-                | Told::Auth(_)
-                | Told::Shared(
-                    Event::Sign(_)
-                        | Event::ChannelOpen(_)
-                        | Event::Request(_)
-                        | Event::GlobalRequest(_)
-                )
-        );
-        match is_question {
+        match told.is_question() {
             true if self.policy.keeps() => {
                 self.held.push(told);
                 self.check_questions();
@@ -255,21 +145,7 @@ impl<C: Endpoint> Watch<C> {
         if !self.logs {
             return;
         }
-        let line = match told {
-            Told::HostKey(check) => format!("host key {}", check.algorithm()),
-            Told::Turn(turn) => format!("turn {:?}", turn.outcome()),
-            Told::Query(query) => format!("query {}", query.user()),
-            Told::Auth(request) => format!("auth {} {:?}", request.user(), request.method()),
-            Told::Shared(Event::ChannelOpen(token)) => {
-                format!("open {} {:?}", token.id(), token.kind())
-            }
-            Told::Shared(Event::Request(token)) => format!("request {:?}", token.request()),
-            Told::Shared(Event::GlobalRequest(token)) => format!("global {:?}", token.request()),
-            Told::Shared(Event::Sign(request)) => format!("sign {:?}", request.message()),
-            Told::Shared(event) => format!("{event:?}"),
-            Told::Other => "other".into(),
-        };
-        self.log.push(line);
+        self.log.push(told.line());
     }
 
     /// Cap: questions about opens and requests that are open at once.
@@ -306,21 +182,13 @@ impl<C: Endpoint> Watch<C> {
     fn answer(&mut self, told: Told) {
         match told {
             Told::Shared(Event::ChannelOpen(token)) => self.answer_open(token),
-            Told::Shared(Event::Request(token)) => self.answer_request(token),
-            Told::Shared(Event::GlobalRequest(token)) => self.answer_global(token),
-            Told::Shared(Event::Sign(request)) => self.answer_sign(request),
+            Told::Shared(event) => self.policy.answer(&mut self.conn, event),
             told => self.conn.answer(told, self.policy),
         }
     }
 
     fn answer_open(&mut self, token: IncomingChannel) {
-        if !self.policy.accepts() {
-            let _ = self
-                .conn
-                .reject_channel(token, OpenFailure::CONNECT_FAILED, "no");
-            return;
-        }
-        if let Ok(id) = self.conn.accept_channel(token) {
+        if let Some(id) = self.policy.answer_open(&mut self.conn, token) {
             self.adopt(id, true);
         }
     }
@@ -338,30 +206,6 @@ impl<C: Endpoint> Watch<C> {
         self.order.push(id);
     }
 
-    fn answer_request(&mut self, token: IncomingRequest) {
-        let _ = match self.policy.accepts() {
-            true => self.conn.accept_request(token),
-            false => self.conn.reject_request(token),
-        };
-    }
-
-    fn answer_global(&mut self, token: IncomingGlobalRequest) {
-        let _ = match self.policy.accepts() {
-            true => self.conn.accept_global_request(token, &[0, 0, 0, 22]),
-            false => self.conn.reject_global_request(token),
-        };
-    }
-
-    fn answer_sign(&mut self, request: SignRequest) {
-        let _ = match self.policy.accepts() {
-            true => {
-                let signature = Signature::new(request.algorithm(), SIGNATURE);
-                self.conn.provide_signature(request, &signature)
-            }
-            false => self.conn.decline_signature(request),
-        };
-    }
-
     pub(crate) fn known(&mut self, id: ChannelId) -> &mut Known {
         self.channels
             .get_mut(&id)
@@ -369,7 +213,15 @@ impl<C: Endpoint> Watch<C> {
     }
 
     fn learn(&mut self, told: Told) {
-        let Told::Shared(event) = told else { return };
+        let event = match told {
+            Told::Shared(event) => event,
+            Told::Proof => {
+                assert!(self.proofs > 0, "a proof that was not asked for");
+                self.proofs -= 1;
+                return;
+            }
+            _ => return,
+        };
         match event {
             Event::Authenticated(_) => {
                 assert!(!self.authenticated, "authenticated twice");
@@ -403,6 +255,10 @@ impl<C: Endpoint> Watch<C> {
                 assert!(known.awaited > 0, "a reply to no request");
                 known.awaited -= 1;
             }
+            Event::GlobalReply { .. } => {
+                assert!(self.global_replies > 0, "a reply to no request");
+                self.global_replies -= 1;
+            }
             Event::ChannelClosed(id) => {
                 let known = self.known(id);
                 assert!(!known.closed, "closed twice");
@@ -421,7 +277,7 @@ impl<C: Endpoint> Watch<C> {
         for step in 0.. {
             assert!(step < STEPS, "chunks without end");
             if let Ok(bytes) = self.conn.readable_bytes(id) {
-                let window = self.limits.window_size;
+                let window = self.known(id).window.max(self.limits.max_window_size);
                 assert!(bytes <= window as usize, "more than a window is held");
             }
             let Ok(Some(chunk)) = self.conn.read(id) else {

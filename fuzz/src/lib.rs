@@ -4,6 +4,7 @@
 //! cause is bounded by its length and by fixed counts.
 
 mod app;
+mod endpoint;
 mod link;
 mod messages;
 mod peer;

@@ -8,13 +8,17 @@ use ssh_proto::wire::kex::{KexEcdhInit, KexEcdhReply, KexInit, NewKeys};
 use ssh_proto::wire::transport::{ServiceAccept, ServiceRequest};
 use ssh_proto::wire::{Message, NameList, Rest};
 
-use crate::provider::{self, CIPHERS, KEX, SIGNATURES, TAG_LEN};
+use crate::provider::{self, CIPHERS, KEX, MACS, SIGNATURES, TAG_LEN};
 
 /// How a peer protects its packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Protection {
+pub(crate) enum Protection {
     None,
     Aead,
+    /// A MAC over the encrypted packet, whose length is in clear.
+    Etm,
+    /// A MAC beside the encryption, which covers the length.
+    Mac,
 }
 
 /// The fuzzer's end.
@@ -23,6 +27,8 @@ pub(crate) struct Peer {
     role: Role,
     strict: bool,
     protection: Protection,
+    /// From `NEWKEYS` on.
+    negotiated: Protection,
     out: BytesMut,
 }
 
@@ -30,11 +36,12 @@ pub(crate) struct Peer {
 pub(crate) const STEPS: u8 = 6;
 
 impl Peer {
-    pub(crate) fn new(role: Role, strict: bool) -> Self {
+    pub(crate) fn new(role: Role, strict: bool, negotiated: Protection) -> Self {
         Self {
             role,
             strict,
             protection: Protection::None,
+            negotiated,
             out: BytesMut::new(),
         }
     }
@@ -58,7 +65,8 @@ impl Peer {
     pub(crate) fn payload(&mut self, payload: &[u8]) {
         let (field, tag) = match self.protection {
             Protection::None => (4, 0),
-            Protection::Aead => (0, TAG_LEN),
+            Protection::Mac => (4, TAG_LEN),
+            Protection::Aead | Protection::Etm => (0, TAG_LEN),
         };
         let unpadded = field + 1 + payload.len();
         let mut padding = 8 - unpadded % 8;
@@ -71,7 +79,16 @@ impl Peer {
         self.raw(payload);
         self.out.resize(self.out.len() + padding + tag, 0);
         if payload == [21] {
-            self.protection = Protection::Aead;
+            self.protection = self.negotiated;
+        }
+    }
+
+    /// Frames a payload with a tag that is wrong, where it has a MAC.
+    pub(crate) fn forged(&mut self, payload: &[u8]) {
+        self.payload(payload);
+        if matches!(self.protection, Protection::Etm | Protection::Mac) {
+            let tag = self.out.len() - TAG_LEN;
+            self.out[tag..].fill(1);
         }
     }
 
@@ -125,7 +142,7 @@ impl Peer {
             }
             (true, Role::Server) => NameList::from_names([KEX[0], "kex-strict-s-v00@openssh.com"]),
         };
-        self.send(&kexinit(kex));
+        self.send(&kexinit(kex, self.negotiated));
     }
 
     fn keys(&mut self) {
@@ -147,8 +164,13 @@ impl Peer {
 }
 
 /// A `KEXINIT` that leaves no choice but of the method.
-fn kexinit(kex: NameList<'static>) -> KexInit<'static> {
-    let cipher = NameList::from_names([CIPHERS[0]]);
+fn kexinit(kex: NameList<'static>, protection: Protection) -> KexInit<'static> {
+    let (cipher, mac) = match protection {
+        Protection::None | Protection::Aead => (CIPHERS[0], NameList::EMPTY),
+        Protection::Etm => (CIPHERS[2], NameList::from_names([MACS[0]])),
+        Protection::Mac => (CIPHERS[2], NameList::from_names([MACS[1]])),
+    };
+    let cipher = NameList::from_names([cipher]);
     let none = NameList::from_names(["none"]);
     KexInit {
         cookie: [7; 16],
@@ -156,8 +178,8 @@ fn kexinit(kex: NameList<'static>) -> KexInit<'static> {
         host_key: NameList::from_names([SIGNATURES[0]]),
         cipher_client_to_server: cipher.clone(),
         cipher_server_to_client: cipher,
-        mac_client_to_server: NameList::EMPTY,
-        mac_server_to_client: NameList::EMPTY,
+        mac_client_to_server: mac.clone(),
+        mac_server_to_client: mac,
         compression_client_to_server: none.clone(),
         compression_server_to_client: none,
         languages_client_to_server: b"",

@@ -273,7 +273,10 @@ impl NullCipher {
             },
             _ => return Err(CryptoError::InvalidKey),
         };
-        Ok(Box::new(NullCipherKey(layout)))
+        Ok(Box::new(NullCipherKey {
+            layout,
+            aead: self.aead,
+        }))
     }
 }
 
@@ -303,15 +306,18 @@ impl CipherAlgorithm for NullCipher {
     }
 }
 
-struct NullCipherKey(PacketLayout);
+struct NullCipherKey {
+    layout: PacketLayout,
+    aead: bool,
+}
 
 impl SealingKey for NullCipherKey {
     fn layout(&self) -> PacketLayout {
-        self.0
+        self.layout
     }
 
     fn seal(&mut self, _: u32, packet: &mut [u8]) -> Result<(), CryptoError> {
-        let end = packet.len() - self.0.tag_len;
+        let end = packet.len() - self.layout.tag_len;
         packet[end..].fill(0);
         Ok(())
     }
@@ -319,7 +325,7 @@ impl SealingKey for NullCipherKey {
 
 impl OpeningKey for NullCipherKey {
     fn layout(&self) -> PacketLayout {
-        self.0
+        self.layout
     }
 
     fn open_length(&mut self, _: u32, head: &mut [u8]) -> Result<u32, CryptoError> {
@@ -328,10 +334,17 @@ impl OpeningKey for NullCipherKey {
     }
 
     fn open(&mut self, _: u32, packet: &mut [u8]) -> Result<(), CryptoError> {
-        let tag = packet.iter().rev().take(self.0.tag_len);
+        let tag = packet.iter().rev().take(self.layout.tag_len);
         match tag.into_iter().all(|byte| *byte == 0) {
             true => Ok(()),
             false => Err(CryptoError::TagMismatch),
+        }
+    }
+
+    fn open_unverified(&mut self, _: &mut [u8]) -> Result<(), CryptoError> {
+        match self.aead {
+            true => Err(CryptoError::TagMismatch),
+            false => Ok(()),
         }
     }
 }

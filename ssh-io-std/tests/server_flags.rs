@@ -67,9 +67,9 @@ fn pubkey_algs_choose_whose_keys_log_in() {
         "ecdsa-sha2-nistp256",
     ];
     let server = Server::start(&flags);
-    let no_password = "-oPasswordAuthentication=no";
+    let only_keys = "-oPreferredAuthentications=publickey";
     let login = |keys: &[&KeyPair]| {
-        let mut flags = vec!["-v", no_password];
+        let mut flags = vec!["-v", only_keys];
         keys.iter().for_each(|key| flags.extend(["-i", &key.path]));
         run_client(&folder, &server, &flags)
     };
@@ -113,7 +113,7 @@ fn keepalive_ends_the_connection_of_a_silent_client() {
     // It answers for longer than it may be silent.
     let mut silent = start(&mut client(&folder, &[&port, &host, "sleep 60"]));
     thread::sleep(Duration::from_secs(5));
-    assert!(logged("accepted: password for \"me\"") && !logged("disconnected"));
+    assert!(logged("accepted: keyboard-interactive for \"me\"") && !logged("disconnected"));
     signal(&silent, Signal::STOP);
     eventually("the client is given up", || logged("disconnected"));
     silent.kill().unwrap();
@@ -133,7 +133,7 @@ fn log_has_what_would_be_on_standard_error() {
         ": connected\n",
         ": is SSH-2.0-",
         ": keys: ",
-        "accepted: password",
+        "accepted: keyboard-interactive",
     ] {
         assert!(lines().contains(part), "{part} is missing in:\n{}", lines());
     }

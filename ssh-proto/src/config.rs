@@ -7,7 +7,7 @@ use core::fmt;
 
 use crate::crypto::{CryptoProvider, KexShape, PublicKey, SignatureAlgorithm};
 use crate::error::ApiMisuse;
-use crate::limits::Limits;
+use crate::limits::{Limits, MAX_USER_NAME};
 use crate::mux::{ExtendedData, PeerOpens};
 use crate::transport::ident::Identification;
 use crate::transport::kex::negotiate::Offer;
@@ -162,6 +162,7 @@ impl Common {
             ),
             (limits.window_size < limits.max_packet_size, "window_size"),
             (limits.channel_send_buffer == 0, "channel_send_buffer"),
+            (limits.user_name > MAX_USER_NAME, "user_name"),
         ];
         match invalid.into_iter().find(|(invalid, _)| *invalid) {
             Some((_, name)) => Err(ConfigError::InvalidLimit(name)),

@@ -169,8 +169,8 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
     /// connection, or where a client asked for proofs refuses them; a user key's fails the attempt.
     ///
     /// # Errors
-    /// `ForeignToken`, `StaleToken` or `WrongAnswer`, as the token is one of another connection,
-    /// of a question that has lapsed, or of another question; `Closed` after the end.
+    /// `ForeignToken` for a token of another connection, `StaleToken` for one whose question has
+    /// lapsed, as all have at the end.
     fn decline_signature(&mut self, request: SignRequest) -> Result<(), ApiMisuse> {
         self.core_mut().decline_signature(request)
     }
@@ -179,8 +179,8 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
     /// handled as if it were. Protocol tests alone do that.
     ///
     /// # Errors
-    /// `ForeignToken`, `StaleToken` or `WrongAnswer`, as the token is one of another connection,
-    /// of a question that has lapsed, or of another question; `Closed` after the end.
+    /// `ForeignToken` for a token of another connection, `StaleToken` for one whose question has
+    /// lapsed, as all have at the end.
     fn accept_forged(&mut self, packet: ForgedPacket) -> Result<(), ApiMisuse> {
         self.core_mut().accept_forged(packet)
     }
@@ -188,7 +188,10 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
     /// Opens a channel (RFC 4254 section 5.1). `ChannelOpened` or `ChannelOpenFailed` follows.
     ///
     /// # Errors
-    /// `Blocked` if as many are open as may be; `WrongRole` if only the peer opens such ones.
+    /// `Blocked` if as many are open as may be, or as much waits to be sent; `WrongRole` if only the
+    /// peer opens such ones, `Forbidden` if the login does not permit them, `Finished` for a session
+    /// after `NoMoreSessions`; `TooLong`, `Invalid`; `NotOpen` before authentication, `Closed` after
+    /// the end.
     fn open_channel(&mut self, kind: &ChannelKind) -> Result<ChannelId, ChannelError> {
         self.core_mut().open_channel(kind)
     }
@@ -196,8 +199,8 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
     /// Accepts a channel of the peer (RFC 4254 section 5.1). It is open at once.
     ///
     /// # Errors
-    /// `ForeignToken`, `StaleToken` or `WrongAnswer`, as the token is one of another connection,
-    /// of a question that has lapsed, or of another question; `Closed` after the end.
+    /// `ForeignToken` for a token of another connection, `StaleToken` for one whose question has
+    /// lapsed, as all have at the end.
     fn accept_channel(&mut self, token: IncomingChannel) -> Result<ChannelId, ApiMisuse> {
         self.core_mut().accept_channel(token)
     }
@@ -205,8 +208,8 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
     /// Refuses a channel of the peer, with a reason and a text for people (RFC 4254 section 5.1).
     ///
     /// # Errors
-    /// `ForeignToken`, `StaleToken` or `WrongAnswer`, as the token is one of another connection,
-    /// of a question that has lapsed, or of another question; `Closed` after the end.
+    /// `ForeignToken` for a token of another connection, `StaleToken` for one whose question has
+    /// lapsed, as all have at the end.
     fn reject_channel(
         &mut self,
         token: IncomingChannel,
@@ -221,7 +224,8 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
     ///
     /// # Errors
     /// `NotOpen` before authentication or confirmation, `Blocked` while as much waits as may (try
-    /// again after `poll_transmit`), `TooLong`, `Invalid`, `WrongRole`, `Closed`.
+    /// again after `poll_transmit`), `TooLong`, `Invalid`, `WrongRole`, `Closed`; `Finished` where
+    /// it was told before how the command ended.
     fn request(
         &mut self,
         channel: ChannelId,
@@ -234,8 +238,8 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
     /// Grants a request of the peer on a channel (RFC 4254 section 5.4).
     ///
     /// # Errors
-    /// `ForeignToken`, `StaleToken` or `WrongAnswer`, as the token is one of another connection,
-    /// of a question that has lapsed, or of another question; `Closed` after the end.
+    /// `ForeignToken` for a token of another connection, `StaleToken` for one whose question has
+    /// lapsed, as all have at the end.
     fn accept_request(&mut self, token: IncomingRequest) -> Result<(), ApiMisuse> {
         self.core_mut().answer_request(token, true)
     }
@@ -243,8 +247,8 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
     /// Refuses a request of the peer on a channel (RFC 4254 section 5.4).
     ///
     /// # Errors
-    /// `ForeignToken`, `StaleToken` or `WrongAnswer`, as the token is one of another connection,
-    /// of a question that has lapsed, or of another question; `Closed` after the end.
+    /// `ForeignToken` for a token of another connection, `StaleToken` for one whose question has
+    /// lapsed, as all have at the end.
     fn reject_request(&mut self, token: IncomingRequest) -> Result<(), ApiMisuse> {
         self.core_mut().answer_request(token, false)
     }
@@ -266,8 +270,8 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
     /// Grants a global request of the peer (RFC 4254 section 4); `body` is what the request defines, mostly empty.
     ///
     /// # Errors
-    /// `ForeignToken`, `StaleToken` or `WrongAnswer`, as the token is one of another connection,
-    /// of a question that has lapsed, or of another question; `Closed` after the end.
+    /// `ForeignToken` or `StaleToken`; `InvalidText` for a body above 32000 bytes and `WrongAnswer`
+    /// for one that is no port where a forward asks for a port: the request is then refused.
     fn accept_global_request(
         &mut self,
         token: IncomingGlobalRequest,
@@ -280,8 +284,8 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
     /// carries it where the client left the choice to us, and nothing else.
     ///
     /// # Errors
-    /// As for [`Self::accept_global_request`]; `WrongAnswer` also if something else is asked, or
-    /// `port` is 0; the request is then refused.
+    /// As for [`Self::accept_global_request`]; `WrongAnswer` also if something else, or another
+    /// port, is asked for, or `port` is 0; the request is then refused.
     fn accept_tcpip_forward(
         &mut self,
         token: IncomingGlobalRequest,
@@ -293,8 +297,8 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
     /// Refuses a global request of the peer (RFC 4254 section 4).
     ///
     /// # Errors
-    /// `ForeignToken`, `StaleToken` or `WrongAnswer`, as the token is one of another connection,
-    /// of a question that has lapsed, or of another question; `Closed` after the end.
+    /// `ForeignToken` for a token of another connection, `StaleToken` for one whose question has
+    /// lapsed, as all have at the end.
     fn reject_global_request(&mut self, token: IncomingGlobalRequest) -> Result<(), ApiMisuse> {
         self.core_mut().answer_global_request(token, Err(()))
     }
@@ -332,7 +336,8 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
     /// `Writable` follows once there is room.
     ///
     /// # Errors
-    /// `NotOpen` before the channel is confirmed, `Finished` after `finish`, `Closed`.
+    /// `NotOpen` before the channel is confirmed, `Finished` after `finish`, `Closed`; `WrongRole`
+    /// for extended data of a client, unless its config has `ExtendedData::All`.
     fn write(
         &mut self,
         channel: ChannelId,
@@ -386,8 +391,8 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
     /// peer answers nothing, and sees it as an event only where its config says `report_ignore`.
     ///
     /// # Errors
-    /// `NotOpen` before authentication or confirmation, `Blocked` while as much waits as may (try
-    /// again after `poll_transmit`), `TooLong`, `Invalid`, `WrongRole`, `Closed`.
+    /// `NotOpen` before authentication, `Blocked` while as much waits as may (try again after
+    /// `poll_transmit`), `TooLong` above 32000 bytes, `Closed`.
     fn send_ignore(&mut self, data: &[u8]) -> Result<(), ChannelError> {
         self.core_mut().send_ignore(data)
     }
@@ -395,8 +400,8 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
     /// Sends `DEBUG` (RFC 4253 section 11.3).
     ///
     /// # Errors
-    /// `NotOpen` before authentication or confirmation, `Blocked` while as much waits as may (try
-    /// again after `poll_transmit`), `TooLong`, `Invalid`, `WrongRole`, `Closed`.
+    /// `NotOpen` before authentication, `Blocked` while as much waits as may (try again after
+    /// `poll_transmit`), `TooLong` above 32000 bytes, `Closed`.
     fn send_debug(&mut self, always_display: bool, text: &str) -> Result<(), ChannelError> {
         self.core_mut().send_debug(always_display, text)
     }

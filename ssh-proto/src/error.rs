@@ -109,6 +109,7 @@ pub enum PeerIncompatible {
 }
 
 /// The failed slot of a negotiation, with both lists (RFC 4253 section 7.1).
+#[non_exhaustive]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoCommonAlgorithm {
     /// Which list of `KEXINIT` had no common entry.

@@ -29,7 +29,27 @@
 //! - `rustcrypto` (default): [`crypto::rustcrypto`], a provider in pure Rust.
 //! - `keys` (default): [`keys`], OpenSSH private key files and public key lines.
 //! - `agent`: [`agent`], the agent protocol, both asking an agent and being one. Implies `keys`.
+//! - `tracing`: what happens on each connection, see below.
 //! - `arbitrary`: `Arbitrary` for [wire messages](wire), for property tests and fuzzing.
+//!
+//! # Tracing
+//! With the feature `tracing`, each connection has a span `connection` with its `role`, a child of
+//! the span that is current where the connection is made, and tells the subscribers of the crate
+//! `tracing`, under the target `ssh_proto`:
+//! - `WARN`: an error or a limit ends the connection, a packet is forged.
+//! - `INFO`: who the peer says it is, what was negotiated, how authentication goes and how the
+//!   connection ends.
+//! - `DEBUG`: phases, questions to the application and their answers, and the messages that
+//!   everything else follows from: services, key exchanges, requests, channels.
+//! - `TRACE`: each packet, sent and received, decoded. Passwords, answers to prompts, tokens of
+//!   GSS-API, X11 cookies, values of environment variables, what belongs to methods and requests
+//!   that are unknown here, and all channel data, that of agents included, are shown by their length
+//!   at most. User names, commands, paths and host names are shown.
+//!
+//! These are the levels `WARNING`, `PROTOCOL` (two here) and `PACKET` of libssh. Its `FUNCTIONS` has
+//! no counterpart: no function here is worth following that neither a packet nor a question marks.
+//! Text of the peer stands escaped in all of them. Without the feature nothing of it is compiled;
+//! where nobody listens, a packet costs the look at a level.
 #![no_std]
 #![forbid(unsafe_code)]
 // Peer input never panics.
@@ -66,6 +86,7 @@ mod role;
 mod server;
 mod text;
 mod time;
+mod trace;
 mod transport;
 pub mod wire;
 

@@ -56,6 +56,9 @@ pub const MAX_PROMPTS: usize = 100;
 /// Messages of the server within one attempt of `keyboard-interactive` or `gssapi-with-mic`: a password is changed in a handful of questions and a mechanism done in a few tokens, but nothing in RFC 4256 or RFC 4462 ends them (JSch #1139).
 pub const MAX_AUTH_ROUNDS: u32 = 100;
 
+/// The largest [`Limits::user_name`]: beside a key and a signature, two such names and one of a host fit into a packet.
+pub const MAX_USER_NAME: usize = 4096;
+
 /// Bytes in the name of the host that vouches for a user: no name in the DNS is longer (RFC 1035 section 2.3.4).
 pub const MAX_HOST_NAME: usize = 255;
 
@@ -207,7 +210,7 @@ pub struct Limits {
     pub client_auth_failures: u32,
     /// The earliest moment, counted from the request, at which a server sends `USERAUTH_FAILURE`. Default none.
     pub auth_failure_delay: Option<Duration>,
-    /// Bytes in a user name. Default 256.
+    /// Bytes in a user name. Default 256, at most [`MAX_USER_NAME`].
     pub user_name: usize,
     /// Bytes of banner a client accepts in all. Default 64 KiB.
     pub banner_bytes: usize,

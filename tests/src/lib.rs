@@ -33,15 +33,23 @@
 //! hostile.assert_disconnected(DisconnectReason::PROTOCOL_ERROR);
 //! ```
 //!
-//! Attacks are named by their items in the notes on the protocol: `b8_`, `g17_`. These items have no
-//! test yet, since what they attack is not there to be attacked:
+//! Attacks are named by their items in the notes on the protocol: `b8_`, `g17_`; those of the mux and
+//! of authentication alone are beside the code, as are ports that are bound in `ssh-io-std`. These
+//! items have no test yet, since what they attack is not there to be attacked:
 //!
 //! - C13: finite-field Diffie-Hellman; C17, C18: group exchange. No such method is offered; the
 //!   messages are refused (`c8_`).
 //! - D8: host certificates; D9: RSA signatures of our own. A key of either kind is refused (`d1_`,
 //!   `d3_`).
+//! - G9, of RSA: sizes and exponents. Such keys fail by their algorithm's name (`g9_`, `e9_`).
 //! - G10: security keys, whose signatures have no verifier.
-//! - G24: `keyboard-interactive` of the client.
+//! - H19, of certificates without `permit-*`: certificates are not read. What a login may do is
+//!   the application's word, one check for every kind (`h19_`).
+//! - Item 17 of section 8 is shown with names of RSA alone (`s8_17_`); item 20 is about SFTP.
+//!
+//! And these are not tested for what they cannot be: G13's and G16's largest values, which no
+//! packet carries before authentication (beside the code); G17's request that was not announced,
+//! since servers always announce it.
 
 pub mod agent;
 pub mod app;

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 
 /// Layers, lowest first; each may name those before it and itself. [`SIDE`] stands aside.
 const LAYERS: [(&str, &[&str]); 7] = [
-    ("base", &["error", "time", "limits", "role", "text"]),
+    (
+        "base",
+        &["error", "time", "limits", "role", "text", "trace"],
+    ),
     ("wire", &["wire"]),
     ("crypto", &["crypto"]),
     ("transport", &["transport"]),

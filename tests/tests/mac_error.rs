@@ -5,13 +5,13 @@ use ssh_proto::wire::connection::ChannelData;
 use ssh_proto::wire::number;
 use ssh_proto::wire::transport::{Debug, Ignore};
 use ssh_proto::{
-    ClientConnection, ClientEvent, Event, ForgedPacket, Instant, ServerConnection, ServerEvent,
-    Timer,
+    ClientConnection, ClientEvent, Connection, DataStream, Event, ForgedPacket, Instant,
+    ServerConnection, ServerEvent, Timer,
 };
 use ssh_tests::attack::{Asked, both};
 use ssh_tests::hostile::Victim;
 use ssh_tests::raw::payload_of;
-use ssh_tests::{Hostile, Mode, Pair, Stage};
+use ssh_tests::{Connected, Hostile, Mode, Pair, Stage, for_each_mode, read_all, take};
 use std::time::Duration;
 
 const AEADS: [&str; 3] = [
@@ -311,4 +311,56 @@ fn accepted_within_a_key_exchange() {
         }
     }
     both(test::<ClientConnection>, test::<ServerConnection>);
+}
+
+/// Both sides of our own: packets of either direction lose their MAC on the way, those of key
+/// exchange among them, and the session goes on with what they carry.
+#[test]
+fn a_session_survives_what_it_accepts() {
+    const ROUNDS: usize = 24;
+    /// Sends what there is, the last packet with another MAC.
+    fn forge(connection: &mut impl Connection, now: Instant, link: &mut ssh_tests::Link) {
+        let mut out = bytes::BytesMut::new();
+        while connection.poll_transmit(now, &mut out).is_some() {}
+        *out.last_mut().expect("something to send") ^= 1;
+        link.push(now, out);
+    }
+    for_each_mode(|mode| {
+        for mac in [MACS[0], MACS[2]] {
+            let mut c = Connected::of(
+                Pair::builder(mode)
+                    .client(|b| b.ciphers(["aes128-ctr"]).macs([mac]))
+                    .client(|b| b.dangerously_accept_forged_packets(true))
+                    .server(|b| b.dangerously_accept_forged_packets(true)),
+            );
+            let (at_client, at_server) = c.open();
+            for _ in 0..ROUNDS {
+                let (now, data) = (c.pair.now, [7; 300]);
+                let client = &mut c.pair.client;
+                assert_eq!(client.write(at_client, DataStream::Data, &data), Ok(300));
+                forge(client, now, &mut c.pair.to_server);
+                c.run();
+                let forged = take!(
+                    c.server.events,
+                    ServerEvent::Shared(Event::MacError { forged, .. }) => forged
+                );
+                c.pair.server.accept_forged(forged.unwrap()).unwrap();
+                c.run();
+                assert_eq!(read_all(&mut c.pair.server, at_server).0, data);
+                let server = &mut c.pair.server;
+                assert_eq!(server.write(at_server, DataStream::Data, &data), Ok(300));
+                forge(server, now, &mut c.pair.to_client);
+                c.run();
+                let forged = take!(
+                    c.client.events,
+                    ClientEvent::Shared(Event::MacError { forged, .. }) => forged
+                );
+                c.pair.client.accept_forged(forged.unwrap()).unwrap();
+                c.run();
+                assert_eq!(read_all(&mut c.pair.client, at_client).0, data);
+            }
+            let rekeyed = c.client.count("KeysChanged") > 0;
+            assert_eq!(rekeyed, mode.rekeys());
+        }
+    });
 }

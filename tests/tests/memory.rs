@@ -8,10 +8,16 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::BytesMut;
+use ssh_proto::agent::AgentClient;
 use ssh_proto::wire::number;
-use ssh_proto::{ClientConnection, Connection, DataStream, Limits, ServerConnection, ServerEvent};
+use ssh_proto::{
+    ChannelKind, ClientConnection, Connection, DataStream, Event, Limits, MethodSet, OpenFailure,
+    Prompt, Prompts, ServerConnection, ServerEvent,
+};
+use ssh_tests::agent::frame;
+use ssh_tests::attack::{F, message};
 use ssh_tests::hostile::Victim;
-use ssh_tests::{Connected, Hostile, Mode, Stage};
+use ssh_tests::{AgentPair, Connected, Hostile, Mode, Pair, Stage, take};
 
 struct Counting;
 
@@ -123,6 +129,110 @@ fn s8_13_lengths_at_their_maxima() {
     }
 }
 
+/// s8_13: counts of what authentication asks and answers, at their maxima: the claim alone, the
+/// claim with a little behind it, and what may really be there.
+#[test]
+fn s8_13_prompts_at_their_maximum() {
+    let _turn = alone();
+    let prompt = [F::S(b"?"), F::B(0)];
+    let info_request = |claimed: u32, there: usize| {
+        let head = [F::S(b""), F::S(b""), F::S(b""), F::U(claimed)];
+        message(60, &[&head[..], &prompt.repeat(there)].concat())
+    };
+    for (claimed, there) in [(u32::MAX, 0), (u32::MAX, 3), (101, 101), (0x00ff_ffff, 100)] {
+        let mut h = Hostile::<ClientConnection>::at(Stage::Service, Mode::PLAIN);
+        h.answer_turn(|client, turn| client.auth_keyboard_interactive(turn, ""));
+        h.peer.send_payload(&info_request(claimed, there));
+        let (_, _, peak) = growth(|| h.exchange());
+        assert!(h.ended.is_some());
+        assert!(peak < 16_000, "{peak} for {claimed} prompts");
+    }
+    let mut h = Hostile::<ClientConnection>::at(Stage::Service, Mode::PLAIN);
+    h.answer_turn(|client, turn| client.auth_keyboard_interactive(turn, ""));
+    h.peer.send_payload(&info_request(100, 100));
+    let (_, kept, peak) = growth(|| h.exchange());
+    assert!(h.ended.is_none());
+    assert!(kept < 16_000 && peak < 32_000, "{kept}, {peak} at most");
+
+    let request = |method: &[u8], rest: &[F<'_>]| {
+        let head = [F::S(b"ferris"), F::S(b"ssh-connection"), F::S(method)];
+        message(50, &[&head, rest].concat())
+    };
+    let methods = MethodSet::KEYBOARD_INTERACTIVE | MethodSet::GSSAPI_WITH_MIC;
+    for claimed in [u32::MAX, 0x00ff_ffff, 101] {
+        for gssapi in [false, true] {
+            let server = Pair::builder(Mode::PLAIN).server(|config| config.auth_methods(methods));
+            let mut h = Hostile::with_connection(server.build().server, Mode::PLAIN.chunking);
+            h.advance_to(Stage::Service);
+            let payload = match gssapi {
+                true => request(b"gssapi-with-mic", &[F::U(claimed), F::S(b"\x06\x01\x2a")]),
+                false => {
+                    h.send_payload(&request(b"keyboard-interactive", &[F::S(b""), F::S(b"")]));
+                    match h.take_event(|event| matches!(event, ServerEvent::Auth(_))) {
+                        ServerEvent::Auth(request) => {
+                            let prompts = vec![Prompt::new("?", false); 100];
+                            let prompts = Prompts::new("", "", prompts);
+                            h.connection.prompt_auth(request, &prompts).unwrap();
+                        }
+                        _ => unreachable!(),
+                    }
+                    h.exchange();
+                    message(61, &[F::U(claimed), F::S(b"x")])
+                }
+            };
+            h.events.clear();
+            h.peer.send_payload(&payload);
+            let (_, _, peak) = growth(|| h.exchange());
+            assert!(
+                h.events
+                    .iter()
+                    .all(|event| !matches!(event, ServerEvent::Auth(_)))
+            );
+            assert!(peak < 16_000, "{peak} for {claimed}");
+        }
+    }
+}
+
+/// s8_13: frames of the agent protocol, and the lists in them, at their maxima.
+#[test]
+fn s8_13_agent_frames_at_their_maximum() {
+    let _turn = alone();
+    for claim in [256 << 10, (256 << 10) + 1, 0x7fff_ffff, u32::MAX] {
+        let mut head = claim.to_be_bytes().to_vec();
+        head.extend([12, 0xff, 0xff, 0xff, 0xff]);
+        let mut pair = AgentPair::default();
+        let (_, _, peak) = growth(|| {
+            pair.server.handle_input(&head);
+            pair.client.handle_input(&head);
+            let served = pair.server.poll_event(&mut pair.keyring, pair.now);
+            let asked = pair.client.poll_event();
+            let fits = claim <= 256 << 10;
+            assert_eq!((served.is_ok(), asked.is_ok()), (fits, fits));
+        });
+        assert!(peak < 4_000, "{peak} for a frame of {claim}");
+    }
+    for claimed in [u32::MAX, 2048, 2049] {
+        let mut client = AgentClient::new();
+        client.identities().unwrap();
+        let list = message(12, &[F::U(claimed), F::S(b"x"), F::S(b"y")]);
+        let (_, _, peak) = growth(|| {
+            client.handle_input(&frame(&list));
+            assert!(client.poll_event().unwrap().unwrap().result.is_err());
+        });
+        assert!(peak < 4_000, "{peak} for a list of {claimed}");
+    }
+    // Byte strings in requests: of a key, of what is to be signed, of a passphrase.
+    for number in [11, 13, 17, 18, 19, 22, 23, 25, 27] {
+        let mut pair = AgentPair::default();
+        let request = frame(&message(number, &[F::U(u32::MAX), F::Raw(&[0; 40])]));
+        let (_, _, peak) = growth(|| {
+            pair.server.handle_input(&request);
+            while pair.serve().unwrap().is_some() {}
+        });
+        assert!(peak < 8_000, "{peak} for request {number}");
+    }
+}
+
 /// N1: handed over and never parsed.
 #[test]
 fn n1_input_without_polling() {
@@ -201,7 +311,7 @@ fn n1_writes_into_a_closed_window() {
     assert!(kept < buffer * 2, "{kept}");
 }
 
-/// H3: what is closed is gone: a thousand channels later as much is held as before.
+/// H3: what is closed or refused is gone: a thousand channels later as much is held as before.
 #[test]
 fn h3_memory_returns() {
     let _turn = alone();
@@ -210,8 +320,18 @@ fn h3_memory_returns() {
         let (at_client, _) = c.open();
         c.pair.client.close_channel(at_client).unwrap();
         c.run();
-        c.client.events.clear();
+        // Refused in words, and by being dropped.
+        for _ in 0..2 {
+            c.pair.client.open_channel(&ChannelKind::Session).unwrap();
+        }
+        c.run();
+        let open = take!(c.server.events, ServerEvent::Shared(Event::ChannelOpen(o)) => o);
+        let reason = OpenFailure::CONNECT_FAILED;
+        c.pair.server.reject_channel(open, reason, "no").unwrap();
         c.server.events.clear();
+        c.run();
+        assert_eq!(c.client.count("ChannelOpenFailed"), 2);
+        c.client.events.clear();
     };
     for _ in 0..20 {
         round(&mut c);

@@ -511,6 +511,7 @@ fn an_interactive_session() {
         c.advance(Duration::from_secs(100));
         assert_eq!(c.pair.to_server.total(), bytes, "at rest");
         assert_eq!(c.client.count("Pong"), 0);
+        assert_eq!(c.client.count("KeysChanged") > 0, mode.rekeys());
         assert_eq!(c.pair.client_end(), None);
     });
 }

@@ -7,9 +7,10 @@ use ssh_proto::wire::kex::{KexEcdhInit, KexEcdhReply, KexInit, NewKeys};
 use ssh_proto::wire::{Message, NameList};
 use ssh_proto::{Disconnected, Role};
 
-use crate::app::{Endpoint, Watch, limits};
+use crate::app::{Watch, limits};
+use crate::endpoint::Endpoint;
 use crate::link::{client, server};
-use crate::peer::Peer;
+use crate::peer::{Peer, Protection};
 use crate::provider::{CIPHERS, KEX, MACS, SIGNATURE, SIGNATURES, public_key};
 
 /// A `KEXINIT` of the fuzzer's making to each role, and the exchange that follows from it.
@@ -18,12 +19,12 @@ pub fn negotiation(data: &[u8]) {
     let mut u = Unstructured::new(data);
     if let Ok(init) = KexInit::arbitrary(&mut u) {
         exchange(Role::Client, &init, client(&limits()));
-        exchange(Role::Server, &init, server(&limits(), false));
+        exchange(Role::Server, &init, server(&limits(), false, false));
     }
     // Of names that are known.
     if let Ok(init) = likely(&mut Unstructured::new(data)) {
         exchange(Role::Client, &init, client(&limits()));
-        exchange(Role::Server, &init, server(&limits(), false));
+        exchange(Role::Server, &init, server(&limits(), false, false));
     }
 }
 
@@ -108,7 +109,7 @@ fn exchange<C: Endpoint>(role: Role, init: &KexInit<'_>, mut watch: Watch<C>) {
     if payload.len() > 30_000 || KexInit::from_payload(&payload).is_err() {
         return;
     }
-    let mut peer = Peer::new(role.peer(), false);
+    let mut peer = Peer::new(role.peer(), false, Protection::Aead);
     peer.step(0);
     peer.payload(&payload);
     let expected = expected(role, init);

@@ -3,7 +3,8 @@
 use arbitrary::{Arbitrary, Unstructured};
 use ssh_proto::Connection;
 
-use crate::app::{Endpoint, Policy, Watch, limits};
+use crate::app::{Watch, limits};
+use crate::endpoint::{Endpoint, Policy};
 use crate::link::{Pair, client, operate, server};
 
 /// Operations of one input, at most.
@@ -20,7 +21,10 @@ pub fn pair_ops(data: &[u8]) {
     if flags & 4 != 0 {
         limits.rekey_packets = 5;
     }
-    let mut pair = Pair::new(client(&limits), server(&limits, flags & 1 != 0));
+    let mut pair = Pair::new(
+        client(&limits),
+        server(&limits, flags & 1 != 0, flags & 8 != 0),
+    );
     pair.client.policy = Policy(flags & 0xf0);
     pair.client.checks_data = true;
     pair.server.checks_data = true;
@@ -113,6 +117,8 @@ fn check_rest(pair: &Pair) {
     assert!(client.conn.wants_read(), "a deaf client: {:?}", client.log);
     assert!(server.conn.wants_read(), "a deaf server: {:?}", server.log);
     assert!(client.authenticated && server.authenticated, "no login");
+    let owed = [client.global_replies, server.global_replies, client.proofs];
+    assert_eq!(owed, [0; 3], "a request without an answer");
     for known in client.channels.values().chain(server.channels.values()) {
         assert!(known.open || known.closed, "an open without an answer");
         assert!(!known.closing || known.closed, "a close without an answer");

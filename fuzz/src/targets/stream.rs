@@ -4,10 +4,11 @@ use arbitrary::{Arbitrary, Unstructured};
 use bytes::BytesMut;
 use ssh_proto::{ChannelKind, Connection, Role};
 
-use crate::app::{Endpoint, Policy, Watch, limits};
+use crate::app::{Watch, limits};
+use crate::endpoint::{Endpoint, Policy};
 use crate::link::{client, operate, server};
-use crate::messages::plausible;
-use crate::peer::{self, Peer};
+use crate::messages::{login, plausible};
+use crate::peer::{self, Peer, Protection};
 
 /// Messages of one input, at most.
 const MESSAGES: usize = 256;
@@ -16,7 +17,7 @@ const MESSAGES: usize = 256;
 pub fn ident(data: &[u8]) {
     let data = &data[..data.len().min(16 << 10)];
     same_however_split(data, || client(&limits()));
-    same_however_split(data, || server(&limits(), false));
+    same_however_split(data, || server(&limits(), false, false));
 }
 
 fn same_however_split<C: Endpoint>(data: &[u8], connect: impl Fn() -> Watch<C>) {
@@ -67,7 +68,7 @@ pub fn server_stream(data: &[u8]) {
     stream(
         Role::Client,
         data,
-        |flags| server(&limits(), flags & 2 != 0),
+        |flags| server(&limits(), flags & 2 != 0, flags & 4 != 0),
         |_| {},
     );
 }
@@ -82,7 +83,9 @@ fn stream<C: Endpoint>(
     let (Ok(depth), Ok(flags)) = (u8::arbitrary(&mut u), u8::arbitrary(&mut u)) else {
         return;
     };
-    let mut peer = Peer::new(peer, flags & 1 != 0);
+    let protections = [Protection::Aead, Protection::Etm, Protection::Mac];
+    let protection = protections[usize::from(depth / (peer::STEPS + 1)) % 3];
+    let mut peer = Peer::new(peer, flags & 1 != 0, protection);
     let mut watch = connect(flags);
     let mut out = BytesMut::new();
     for step in 0..depth % (peer::STEPS + 1) {
@@ -121,7 +124,8 @@ fn script<C: Endpoint>(
     u: &mut Unstructured<'_>,
 ) -> arbitrary::Result<()> {
     match u8::arbitrary(u)? % 16 {
-        0..=7 => peer.payload(&plausible(u)?),
+        0..=6 => peer.payload(&plausible(u)?),
+        7 => peer.forged(&plausible(u)?),
         8 => peer.payload(<&[u8]>::arbitrary(u)?),
         9 => peer.raw(<&[u8]>::arbitrary(u)?),
         10 => peer.rekey(),
@@ -135,7 +139,8 @@ fn script<C: Endpoint>(
                 peer.payload(&plausible(u)?);
             }
         }
-        _ => operate(watch, u)?,
+        14 => operate(watch, u)?,
+        _ => peer.payload(&login(watch.conn.role(), u8::arbitrary(u)?)),
     }
     Ok(())
 }

@@ -3,8 +3,7 @@
 use alloc::borrow::Cow;
 use alloc::format;
 
-use crate::crypto::{PublicKey, Signature};
-use crate::wire::Reader;
+use crate::crypto::Signature;
 
 const CERTIFICATE: &str = "-cert-v01@openssh.com";
 const SK_ECDSA: &str = "sk-ecdsa-sha2-nistp256@openssh.com";
@@ -77,28 +76,6 @@ pub(super) fn is_algorithm_of(algorithm: &str, key_type: &str) -> bool {
         other => other,
     };
     of_type == key_type
-}
-
-/// Whether a key has the form of its type, where the type is known here.
-pub(super) fn is_well_formed(key: &PublicKey) -> bool {
-    let mut reader = Reader::new(key.as_blob());
-    let fields = (|| {
-        reader.string()?;
-        let well_formed = match key.key_type() {
-            "ssh-ed25519" => reader.string()?.len() == 32,
-            "ecdsa-sha2-nistp256" => {
-                reader.string()? == b"nistp256"
-                    && matches!(reader.string()?, [4, point @ ..] if point.len() == 64)
-            }
-            _ => {
-                reader.rest();
-                true
-            }
-        };
-        reader.finish()?;
-        Ok::<_, crate::error::DecodeError>(well_formed)
-    })();
-    fields == Ok(true)
 }
 
 #[cfg(test)]

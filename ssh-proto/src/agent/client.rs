@@ -8,7 +8,7 @@ use core::fmt;
 
 use bytes::{Bytes, BytesMut};
 
-use super::algorithm::{is_signature_of, is_well_formed, signature_algorithm};
+use super::algorithm::{is_signature_of, signature_algorithm};
 use super::constraint::KeyConstraints;
 use super::frame::{AgentCodec, AgentMessage, Outgoing, WipedBuffer};
 use super::message::{
@@ -373,7 +373,7 @@ fn read_reply(message: &AgentMessage, expected: Expected) -> Result<AgentReply, 
 
 fn read_identity(blob: &[u8], comment: &[u8]) -> Option<Identity> {
     let key = PublicKey::from_blob(Bytes::copy_from_slice(blob)).ok()?;
-    is_well_formed(&key).then(|| Identity {
+    key.is_well_formed().then(|| Identity {
         key,
         comment: Comment::new(comment),
     })

@@ -65,7 +65,7 @@ wire_struct! {
         /// The public key blob.
         key: &'a [u8],
         /// What is to be signed.
-        data: &'a [u8],
+        data: &'a [u8] => by_length,
         /// See [`SignFlags`](super::SignFlags).
         flags: u32,
     }
@@ -73,7 +73,7 @@ wire_struct! {
     /// The signature (RFC 9987 section 3.6).
     SignResponse<'a> = number::SIGN_RESPONSE; {
         /// Its encoding: algorithm and blob.
-        signature: &'a [u8],
+        signature: &'a [u8] => by_length,
     }
 
     /// Asks for a key to be forgotten (RFC 9987 section 3.4).
@@ -105,7 +105,7 @@ wire_struct! {
         /// The session identifier.
         session_id: &'a [u8],
         /// The host key's signature over it, from the first key exchange.
-        signature: &'a [u8],
+        signature: &'a [u8] => by_length,
         /// Whether the connection is forwarded to that host, rather than used to log in there.
         is_forwarding: bool,
     }

@@ -39,11 +39,13 @@ impl MethodSet {
     ];
 
     /// The methods of both sets; `|` for constants.
+    #[must_use]
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
     /// The methods of this set that are not in `other`.
+    #[must_use]
     pub const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }

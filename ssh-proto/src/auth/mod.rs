@@ -135,3 +135,14 @@ fn find_algorithm(
         .copied()
         .find(|a| a.name().as_bytes() == name && a.key_type() == key_type)
 }
+
+/// Whether this is an OID in DER, of a length of one byte: what OpenSSH takes, and longer than any
+/// there is.
+fn is_oid(der: &[u8]) -> bool {
+    match der {
+        [6, length, body @ ..] => {
+            *length < 0x80 && !body.is_empty() && usize::from(*length) == body.len()
+        }
+        _ => false,
+    }
+}

@@ -76,6 +76,30 @@ impl PublicKey {
         &self.blob
     }
 
+    /// Whether the encoding has the form of its type, where the type is known here: fields and
+    /// their lengths. Whether a point is on its curve takes arithmetic, and is seen where it is
+    /// used to verify.
+    pub(crate) fn is_well_formed(&self) -> bool {
+        let mut reader = Reader::new(&self.blob);
+        let fields = (|| {
+            reader.string()?;
+            let well_formed = match self.key_type() {
+                "ssh-ed25519" => reader.string()?.len() == 32,
+                "ecdsa-sha2-nistp256" => {
+                    reader.string()? == b"nistp256"
+                        && matches!(reader.string()?, [4, point @ ..] if point.len() == 64)
+                }
+                _ => {
+                    reader.rest();
+                    true
+                }
+            };
+            reader.finish()?;
+            Ok::<_, DecodeError>(well_formed)
+        })();
+        fields == Ok(true)
+    }
+
     /// The fingerprint as OpenSSH prints it. `sha256` is that of a [`CryptoProvider`](super::CryptoProvider).
     pub fn fingerprint(&self, sha256: &dyn HashAlgorithm) -> Fingerprint {
         let digest = sha256.hash(&[&self.blob]);

@@ -172,7 +172,7 @@ impl<S: Side> Core<S> {
         answer: impl FnOnce(&mut Mux, &mut Outbox) -> Result<(), ChannelError>,
     ) -> Result<(), ApiMisuse> {
         self.redeem(ticket)?;
-        let (mux, outbox) = self.open_mux().map_err(|_| ApiMisuse::Closed)?;
+        let (mux, outbox) = self.open_mux().map_err(|_| ApiMisuse::StaleToken)?;
         answer(mux, outbox).map_err(|error| match error {
             ChannelError::TooLong | ChannelError::Invalid => ApiMisuse::InvalidText,
             _ => ApiMisuse::StaleToken,
@@ -222,8 +222,21 @@ impl<S: Side> Core<S> {
         token: IncomingGlobalRequest,
         result: Result<&[u8], ()>,
     ) -> Result<(), ApiMisuse> {
-        let IncomingGlobalRequest { ticket, key, .. } = token;
+        let IncomingGlobalRequest {
+            ticket,
+            key,
+            request,
+        } = token;
         let Some(ticket) = ticket else { return Ok(()) };
+        // To return is to drop the ticket: the request is refused.
+        match (request, result) {
+            (_, Ok(body)) if body.len() > MAX_REQUEST_TEXT => return Err(ApiMisuse::InvalidText),
+            // The client would take it for a refusal, and we would listen all the same.
+            (GlobalRequest::TcpipForward { port: 0, .. }, Ok(body)) if body.len() != 4 => {
+                return Err(ApiMisuse::WrongAnswer);
+            }
+            _ => {}
+        }
         self.answer_on_mux(ticket, |mux, outbox| mux.answer_global(key, result, outbox))
     }
 
@@ -237,7 +250,11 @@ impl<S: Side> Core<S> {
             return Err(ApiMisuse::WrongAnswer);
         };
         let told = u32::from(port).to_be_bytes();
-        let body: &[u8] = if *asked == 0 { &told } else { &[] };
+        let body: &[u8] = match *asked {
+            0 => &told,
+            asked if asked == u32::from(port) => &[],
+            _ => return Err(ApiMisuse::WrongAnswer),
+        };
         self.answer_global_request(token, Ok(body))
     }
 

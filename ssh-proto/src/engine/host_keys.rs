@@ -306,6 +306,7 @@ impl<S: Side> Core<S> {
         let mut keys = Vec::new();
         for key in blobs.into_iter().map(PublicKey::from_blob) {
             if let Ok(key) = key
+                && key.is_well_formed()
                 && self.host_key_algorithm(key.key_type(), |_| true).is_some()
                 && !keys.contains(&key)
             {

@@ -38,6 +38,7 @@ use crate::limits::{Limits, MAX_PEER_TEXT};
 use crate::mux::{ChannelId, ExtendedData, Mux, PeerOpens, RequestId, RequestKey};
 use crate::text::cut;
 use crate::time::{Instant, Timer, TimerTable};
+use crate::trace::{Trace, event};
 use crate::transport::ident::Identification;
 use crate::transport::kex::SessionId;
 use crate::transport::{Transport, TransportConfig};
@@ -292,6 +293,10 @@ impl<S: Side> Core<S> {
         self.authenticated.as_ref()
     }
 
+    fn trace(&self) -> &Trace {
+        self.transport.trace()
+    }
+
     pub(crate) fn peer_identification(&self) -> Option<&Identification> {
         self.transport.peer_identification()
     }
@@ -326,6 +331,7 @@ impl<S: Side> Core<S> {
 
     /// Ends the connection because of an error.
     fn fail(&mut self, error: Error) {
+        event!(self.trace(), WARN, %error, "connection fails");
         let goodbye = error.disconnect_reason().map(|reason| Goodbye {
             reason,
             description: error.disconnect_text().into(),
@@ -364,6 +370,7 @@ impl<S: Side> Core<S> {
     }
 
     fn wind_down(&mut self, cause: Disconnected) {
+        event!(self.trace(), INFO, ?cause, "connection over");
         self.timers.stop_all();
         self.pause = None;
         if self.phase != Phase::Connection {
@@ -379,6 +386,7 @@ impl<S: Side> Core<S> {
 
     /// Raises a question that nothing is parsed behind.
     fn ask(&mut self, pause: Pause, stub: Stub, event: S::Event) {
+        event!(self.trace(), DEBUG, question = ?pause, "application asked");
         self.pause = Some((pause, stub));
         self.events.push_back(event);
         self.timers.start(
@@ -398,6 +406,7 @@ impl<S: Side> Core<S> {
                     self.pause = Some((pause, open));
                     return Err(ApiMisuse::WrongAnswer);
                 }
+                event!(self.trace(), DEBUG, question = ?pause, "application answered");
                 self.timers.stop(Timer::Decision);
                 self.answered = true;
                 Ok(())
@@ -415,6 +424,7 @@ impl<S: Side> Core<S> {
             return;
         }
         if let Some((pause, _)) = self.pause.take_if(|(_, stub)| stub.is_abandoned()) {
+            event!(self.trace(), DEBUG, question = ?pause, "application dropped the question");
             self.timers.stop(Timer::Decision);
             match pause {
                 Pause::Admission => self.turn_away(DisconnectReason::TOO_MANY_CONNECTIONS, ""),

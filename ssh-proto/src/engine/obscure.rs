@@ -65,7 +65,8 @@ impl Obscure {
     fn below(&mut self, range: Duration) -> Duration {
         let mut word = [0; 8];
         self.random.fill(&mut word);
-        let scaled = (u128::from(u64::from_le_bytes(word)) * range.as_micros()) >> 64;
+        let micros = u64::try_from(range.as_micros()).unwrap_or(u64::MAX);
+        let scaled = (u128::from(u64::from_le_bytes(word)) * u128::from(micros)) >> 64;
         Duration::from_micros(u64::try_from(scaled).unwrap_or(u64::MAX))
     }
 

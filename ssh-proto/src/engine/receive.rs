@@ -20,6 +20,7 @@ use crate::mux::Mux;
 use crate::role::Role;
 use crate::text::PeerText;
 use crate::time::Timer;
+use crate::trace::event;
 use crate::transport::kex::{KexAsk, Negotiated};
 use crate::transport::{KexProgress, MacFailure, Packet};
 use crate::wire::extension::{ExtInfo, Ping, Pong};
@@ -30,11 +31,12 @@ impl<S: Side> Core<S> {
     /// One step of parsing; false if more input is needed.
     pub(super) fn parse(&mut self) -> Result<bool, Error> {
         if let Some(identification) = self.transport.read_identification()? {
+            event!(self.trace(), INFO, %identification, "peer identified");
             self.events
                 .push_back(Event::Identified(identification).into());
             return Ok(true);
         }
-        let Some(packet) = self.transport.next_packet()? else {
+        let Some(mut packet) = self.transport.next_packet()? else {
             return Ok(false);
         };
         self.heard_from_peer();
@@ -46,10 +48,22 @@ impl<S: Side> Core<S> {
             stage: self.transport.kex.stage(),
             strict: self.transport.kex.is_strict(),
         };
-        match admit(situation, number) {
+        let verdict = admit(situation, number);
+        if verdict != Verdict::Deliver {
+            event!(
+                self.trace(),
+                DEBUG,
+                number,
+                name = number::name(number),
+                ?verdict,
+                "message not delivered"
+            );
+        }
+        match verdict {
             Verdict::Deliver => self.deliver(number, packet)?,
             Verdict::DiscardGuess => self.transport.kex.guess_discarded(),
-            Verdict::Ignore => {}
+            // A request to authenticate that came too late has a password in it, perhaps.
+            Verdict::Ignore => packet.payload.as_mut().zeroize(),
             Verdict::Unimplemented => self.unimplemented(packet.sequence),
             Verdict::Fatal => return Err(PeerMisbehaved::UnexpectedMessage(number).into()),
         }
@@ -64,6 +78,14 @@ impl<S: Side> Core<S> {
             length,
             is_held,
         } = failure;
+        event!(
+            self.trace(),
+            WARN,
+            sequence,
+            length,
+            is_held,
+            "packet not authentic"
+        );
         let event = |forged| {
             let event = Event::MacError {
                 sequence,
@@ -84,6 +106,7 @@ impl<S: Side> Core<S> {
     /// The application takes a packet that is not authentic.
     pub(crate) fn accept_forged(&mut self, packet: ForgedPacket) -> Result<(), ApiMisuse> {
         self.answer(packet.ticket, Pause::Forged)?;
+        event!(self.trace(), WARN, "packet accepted that is not authentic");
         self.transport.accept_forged();
         self.watch_kex();
         Ok(())
@@ -141,7 +164,7 @@ impl<S: Side> Core<S> {
                 // A password was in it, perhaps.
                 packet.payload.as_mut().zeroize();
                 if progress.is_ok() && self.phase == Phase::Service {
-                    self.phase = Phase::Auth;
+                    self.enter(Phase::Auth);
                 }
                 self.auth_progress(progress);
             }
@@ -272,7 +295,7 @@ impl<S: Side> Core<S> {
     fn keys_changed(&mut self, negotiated: Negotiated) {
         self.host_keys.negotiated(negotiated.host_key_algorithm);
         if self.phase == Phase::FirstKex {
-            self.phase = Phase::Service;
+            self.enter(Phase::Service);
             self.keyed_packets = 0;
             self.side.keys_established(
                 &negotiated.session_id,
@@ -281,6 +304,18 @@ impl<S: Side> Core<S> {
                 &mut self.outbox,
             );
         }
+        event!(
+            self.trace(),
+            INFO,
+            kex = negotiated.kex,
+            host_key = negotiated.host_key_algorithm,
+            client_to_server = ?negotiated.client_to_server,
+            server_to_client = ?negotiated.server_to_client,
+            strict_kex = negotiated.strict_kex,
+            post_quantum = negotiated.post_quantum,
+            is_rekey = negotiated.is_rekey,
+            "keys changed"
+        );
         self.timers.stop(Timer::RekeyAge);
         if self.phase == Phase::Connection {
             self.timers
@@ -303,9 +338,14 @@ impl<S: Side> Core<S> {
         }
     }
 
+    fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        event!(self.trace(), DEBUG, ?phase, "phase begun");
+    }
+
     fn begin_connection(&mut self, proof: Authenticated) {
+        self.enter(Phase::Connection);
         let limits = &self.settings.limits;
-        self.phase = Phase::Connection;
         let mut mux = Mux::new(S::ROLE, &proof, limits);
         mux.allow_open(self.settings.peer_opens);
         mux.pass_extended_data(self.settings.extended_data);
@@ -319,6 +359,13 @@ impl<S: Side> Core<S> {
             .start(Timer::KeepAlive, self.now, limits.keepalive_interval);
         self.timers
             .start(Timer::Idle, self.now, limits.idle_timeout);
+        event!(
+            self.trace(),
+            INFO,
+            user = proof.user(),
+            method = proof.method(),
+            "authenticated"
+        );
         self.authenticated = Some(proof.clone());
         self.announce_host_keys();
         self.events.push_back(Event::Authenticated(proof).into());

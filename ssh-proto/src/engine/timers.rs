@@ -11,6 +11,9 @@ impl<S: Side> Core<S> {
     /// Time has passed.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.tick(now);
+        // What has happened by now counts, though nobody has polled for it.
+        self.settle_abandoned();
+        self.watch_idle();
         for timer in Timer::ALL {
             if !self.is_open() {
                 return;

@@ -223,7 +223,8 @@ impl AuthRequest {
     /// Restricts what a login that this request is a step of may do, before it is answered.
     ///
     /// Restrictions count if the request is accepted, now or after further rounds of the same
-    /// method, and vanish if it fails. Those of all steps are gathered, and only ever tighten.
+    /// method, the change of a password among them, and vanish if it fails. Those of all steps are
+    /// gathered, and only ever tighten.
     pub fn restrict(&mut self, restrictions: &Restrictions) {
         self.restrictions.tighten(restrictions);
     }

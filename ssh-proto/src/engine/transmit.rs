@@ -9,6 +9,7 @@ use super::{Core, Life};
 use crate::error::Error;
 use crate::mux::{GlobalRequest, Pulled};
 use crate::time::{Instant, Timer};
+use crate::trace::event;
 use crate::wire::transport::Disconnect;
 
 /// Bytes after which one call of `poll_transmit` stops. Large enough for the writes of a bulk
@@ -16,6 +17,7 @@ use crate::wire::transport::Disconnect;
 const TRANSMIT_BUDGET: usize = 128 << 10;
 
 /// What a call of `poll_transmit` appended.
+#[non_exhaustive]
 #[must_use = "close the transport once everything up to here is written, if it says so"]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transmit {
@@ -127,6 +129,12 @@ impl<S: Side> Core<S> {
             return;
         }
         self.missed_keepalives = self.missed_keepalives.saturating_add(1);
+        event!(
+            self.trace(),
+            DEBUG,
+            silences = self.missed_keepalives,
+            "peer silent for the keepalive interval"
+        );
         self.timers
             .start(Timer::KeepAlive, self.now, limits.keepalive_interval);
         if let Some(mux) = &mut self.mux {

@@ -256,9 +256,9 @@ impl Mux {
                 && self.permit.allows(request)
                 && channel.admits(request, self.role.peer(), self.bounds.env_requests)
         });
-        // Behind our CLOSE nothing can be answered, and nothing matters but how the command ended.
-        let mute = channel.send.is_closed();
-        let want_reply = message.want_reply && !mute;
+        // Behind our CLOSE nothing can be answered. Once the application has closed, nothing matters
+        // to it but how the command ended.
+        let want_reply = message.want_reply && !channel.send.is_closed();
         if want_reply {
             if self.waiting >= self.bounds.waiting_replies() {
                 return Err(Limit::DeferredOutput.into());
@@ -269,7 +269,8 @@ impl Mux {
             Some(ChannelRequest::ExitStatus(code)) => Some(MuxEvent::ExitStatus { id, code }),
             Some(ChannelRequest::ExitSignal(signal)) => Some(MuxEvent::ExitSignal { id, signal }),
             Some(request)
-                if !mute && (!want_reply || unanswered < self.bounds.pending_requests) =>
+                if !channel.dropped
+                    && (!want_reply || unanswered < self.bounds.pending_requests) =>
             {
                 let key = if want_reply {
                     self.unanswered = self.unanswered.saturating_add(1);

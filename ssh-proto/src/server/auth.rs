@@ -71,7 +71,8 @@ impl ServerConnection {
         })
     }
 
-    /// Refuses the request. `methods` that can continue, where they are not those of the config.
+    /// Refuses the request. `methods` that can continue, where they are no longer those of the
+    /// config, or of the answer before that named some.
     ///
     /// # Errors
     /// What is wrong with the token.
@@ -103,7 +104,7 @@ impl ServerConnection {
     ///
     /// # Errors
     /// What is wrong with the token; `WrongAnswer` if the request is not one with a password,
-    /// which is then refused.
+    /// `InvalidText` for a prompt above 32000 bytes. The request is then refused.
     pub fn request_password_change(
         &mut self,
         request: AuthRequest,
@@ -226,7 +227,7 @@ impl ServerConnection {
     /// config.
     ///
     /// # Errors
-    /// `WrongAnswer` outside of authentication.
+    /// `WrongAnswer` outside of authentication, `InvalidText` above 32000 bytes.
     pub fn send_banner(&mut self, text: &str) -> Result<(), ApiMisuse> {
         if !self.core.is_authenticating() {
             return Err(ApiMisuse::WrongAnswer);

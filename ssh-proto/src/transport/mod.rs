@@ -28,8 +28,10 @@ use crate::error::{Error, PeerMisbehaved, RandomFailed};
 use crate::limits::Limits;
 use crate::role::Role;
 use crate::time::Instant;
+use crate::trace::{Trace, event};
 use crate::wire::extension::ExtInfo;
 use crate::wire::kex::NewKeys;
+use crate::wire::trace::PacketTrace;
 use crate::wire::{Message, number};
 
 /// Length fields, padding and MAC of a packet, at most.
@@ -104,6 +106,7 @@ pub(crate) struct Transport {
     random: Box<dyn SecureRandom>,
     recv: RecvHalf,
     send: SendHalf,
+    trace: PacketTrace,
     pub(crate) kex: Kex,
     peer_identification: Option<Identification>,
     identification_sent: bool,
@@ -145,6 +148,7 @@ impl Transport {
             config,
             random,
             send,
+            trace: PacketTrace::new(role),
             kex,
             peer_identification: None,
             identification_sent: false,
@@ -155,6 +159,11 @@ impl Transport {
             sealing: false,
             rekey_wanted: false,
         })
+    }
+
+    /// What the connection tells of itself.
+    pub(crate) fn trace(&self) -> &Trace {
+        &self.trace.trace
     }
 
     /// A stream of random bytes, its seed drawn from the connection's source.
@@ -195,10 +204,15 @@ impl Transport {
 
     /// Opens the next packet.
     pub(crate) fn next_packet(&mut self) -> Result<Option<Packet>, Error> {
-        match self.recv.awaits_identification() {
-            true => Ok(None),
-            false => self.recv.next_packet(),
+        if self.recv.awaits_identification() {
+            return Ok(None);
         }
+        let packet = self.recv.next_packet()?;
+        if let Some(packet) = &packet {
+            self.trace
+                .received(packet.sequence, packet.length, &packet.payload);
+        }
+        Ok(packet)
     }
 
     /// What there is to tell of the packet that was not authentic, once.
@@ -347,6 +361,7 @@ impl Transport {
             self.identification_sent = true;
             out.extend_from_slice(self.config.identification.as_bytes());
             out.extend_from_slice(b"\r\n");
+            event!(self.trace(), DEBUG, identification = %self.config.identification, "identification sent");
         }
     }
 
@@ -355,10 +370,10 @@ impl Transport {
         match self.kex.pop_output() {
             None => return Ok(false),
             Some(KexItem::Payload(payload)) => {
-                self.send.seal(out, |out| out.extend_from_slice(&payload))?;
+                self.transmit_payload(&payload, out)?;
             }
             Some(KexItem::NewKeys(epoch)) => {
-                self.send.seal(out, |out| NewKeys {}.to_payload(out))?;
+                self.transmit(&NewKeys {}, out)?;
                 self.send.install(*epoch);
                 self.sealing = true;
             }
@@ -372,11 +387,16 @@ impl Transport {
     }
 
     /// Appends one packet with this message.
-    pub(crate) fn transmit<'a>(
+    pub(crate) fn transmit<'a, M: Message<'a>>(
         &mut self,
-        message: &impl Message<'a>,
+        message: &M,
         out: &mut BytesMut,
     ) -> Result<(), Error> {
+        if self.trace.wants(M::NUMBER) {
+            let mut payload = BytesMut::new();
+            message.to_payload(&mut payload);
+            return self.transmit_payload(&payload, out);
+        }
         self.send.seal(out, |out| message.to_payload(out))
     }
 
@@ -388,7 +408,10 @@ impl Transport {
     ) -> Result<(), Error> {
         // Growing later would leave a copy of a password behind.
         out.reserve(payload.len().saturating_add(MAX_OVERHEAD));
+        let (start, sequence) = (out.len(), self.send.sequence());
         self.send.seal(out, |out| out.extend_from_slice(payload))?;
+        self.trace
+            .sent(sequence, out.len().saturating_sub(start), payload);
         if payload.first() == Some(&number::USERAUTH_SUCCESS) {
             // Delayed compression begins with the next packet (OpenSSH PROTOCOL section 1.2).
             self.send.authenticated();

@@ -24,6 +24,8 @@ pub(crate) struct Packet {
     pub(crate) payload: BytesMut,
     /// The sequence number, for `UNIMPLEMENTED`.
     pub(crate) sequence: u32,
+    /// Its length on the wire, tag included.
+    pub(crate) length: usize,
     /// The size of the memory that slices of the payload keep alive.
     pub(crate) pinned: usize,
 }
@@ -344,6 +346,7 @@ impl RecvHalf {
         Ok(Packet {
             payload,
             sequence,
+            length: total,
             pinned,
         })
     }

@@ -162,6 +162,11 @@ impl SendHalf {
         self.authenticated
     }
 
+    /// The sequence number of the next packet.
+    pub(crate) fn sequence(&self) -> u32 {
+        self.sequence
+    }
+
     pub(crate) fn epoch_bytes(&self) -> u64 {
         self.bytes
     }

@@ -4,13 +4,14 @@ use alloc::vec::Vec;
 
 use bytes::{BufMut, BytesMut};
 
+use super::show::{show_as_debug, shown_struct};
 use super::types::{NameList, Reader, put_string};
 use super::{Field, Message, number};
 use crate::error::DecodeError;
 use crate::limits::MAX_PROMPTS;
 
 /// Asks to be authenticated (RFC 4252 section 5).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct UserauthRequest<'a> {
     /// The user name.
@@ -20,6 +21,8 @@ pub struct UserauthRequest<'a> {
     /// The method and its fields.
     pub method: AuthMethod<'a>,
 }
+
+shown_struct!(UserauthRequest ['a] { user, service, method, });
 
 wire_kinds! {
     /// An authentication method with its fields.
@@ -66,7 +69,7 @@ impl<'a> Message<'a> for UserauthRequest<'a> {
 }
 
 /// `publickey`: a query without signature, or the proof with it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct PublicKeyAuth<'a> {
     /// The signature algorithm.
@@ -76,6 +79,8 @@ pub struct PublicKeyAuth<'a> {
     /// The signature; `None` for a query.
     pub signature: Option<&'a [u8]>,
 }
+
+shown_struct!(PublicKeyAuth ['a] { algorithm, key, signature, });
 
 impl<'a> Field<'a> for PublicKeyAuth<'a> {
     fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
@@ -102,7 +107,7 @@ impl<'a> Field<'a> for PublicKeyAuth<'a> {
 }
 
 /// `publickey-hostbound-v00@openssh.com`: as `publickey`, bound to the server's host key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct PublicKeyHostboundAuth<'a> {
     /// The signature algorithm.
@@ -114,6 +119,8 @@ pub struct PublicKeyHostboundAuth<'a> {
     /// The signature; `None` for a query.
     pub signature: Option<&'a [u8]>,
 }
+
+shown_struct!(PublicKeyHostboundAuth ['a] { algorithm, key, host_key, signature, });
 
 impl<'a> Field<'a> for PublicKeyHostboundAuth<'a> {
     fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
@@ -157,6 +164,8 @@ impl core::fmt::Debug for PasswordAuth<'_> {
     }
 }
 
+show_as_debug!(PasswordAuth<'_>);
+
 impl<'a> Field<'a> for PasswordAuth<'a> {
     fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let changes = reader.bool()?;
@@ -199,7 +208,7 @@ wire_struct! {
         /// The user's name on the client host.
         client_user: &'a [u8],
         /// The client host's signature.
-        signature: &'a [u8],
+        signature: &'a [u8] => by_length,
     }
 
     /// The request failed (RFC 4252 section 5.1).
@@ -246,7 +255,7 @@ wire_struct! {
     /// A token of the mechanism (RFC 4462 section 3.4).
     UserauthGssapiToken<'a> = number::USERAUTH_GSSAPI_TOKEN; {
         /// The token.
-        token: &'a [u8],
+        token: &'a [u8] => by_length,
     }
 
     /// The client has no MIC to send (RFC 4462 section 3.4).
@@ -267,23 +276,25 @@ wire_struct! {
     /// An error token of the mechanism (RFC 4462 section 3.7).
     UserauthGssapiErrtok<'a> = number::USERAUTH_GSSAPI_ERRTOK; {
         /// The token.
-        token: &'a [u8],
+        token: &'a [u8] => by_length,
     }
 
     /// The MIC over the session (RFC 4462 section 3.5).
     UserauthGssapiMic<'a> = number::USERAUTH_GSSAPI_MIC; {
         /// The MIC.
-        mic: &'a [u8],
+        mic: &'a [u8] => by_length,
     }
 }
 
 /// `gssapi-with-mic`: the mechanisms that the client offers (RFC 4462 section 3.2).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct GssapiAuth<'a> {
     /// OIDs in DER.
     pub oids: Vec<&'a [u8]>,
 }
+
+shown_struct!(GssapiAuth ['a] { oids, });
 
 impl<'a> Field<'a> for GssapiAuth<'a> {
     fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
@@ -302,7 +313,7 @@ impl<'a> Field<'a> for GssapiAuth<'a> {
 }
 
 /// Prompts of `keyboard-interactive` (RFC 4256 section 3.2).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct UserauthInfoRequest<'a> {
     /// A title.
@@ -314,6 +325,8 @@ pub struct UserauthInfoRequest<'a> {
     /// Each prompt, and whether the answer may be shown.
     pub prompts: Vec<(&'a [u8], bool)>,
 }
+
+shown_struct!(UserauthInfoRequest ['a] { name, instruction, language, prompts, });
 
 impl<'a> Field<'a> for UserauthInfoRequest<'a> {
     fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {

@@ -4,13 +4,14 @@ use alloc::vec::Vec;
 
 use bytes::{BufMut, BytesMut};
 
+use super::show::shown_struct;
 use super::types::{Reader, put_string};
 use super::{Field, Message, Rest, number};
 use crate::error::DecodeError;
 use crate::limits::MAX_PTY_MODES;
 
 /// A request to the connection as a whole (RFC 4254 section 4).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct GlobalRequest<'a> {
     /// What is asked.
@@ -18,6 +19,8 @@ pub struct GlobalRequest<'a> {
     /// Whether the sender wants `REQUEST_SUCCESS` or `REQUEST_FAILURE`.
     pub want_reply: bool,
 }
+
+shown_struct!(GlobalRequest ['a] { kind, want_reply, });
 
 wire_kinds! {
     /// A global request with its fields.
@@ -66,7 +69,7 @@ impl<'a> Message<'a> for GlobalRequest<'a> {
 }
 
 /// Opens a channel (RFC 4254 section 5.1).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct ChannelOpen<'a> {
     /// The channel type and its fields.
@@ -78,6 +81,8 @@ pub struct ChannelOpen<'a> {
     /// The most bytes of data that the sender takes in one message.
     pub max_packet_size: u32,
 }
+
+shown_struct!(ChannelOpen ['a] { kind, sender, window_size, max_packet_size, });
 
 wire_kinds! {
     /// A channel type with its fields.
@@ -132,7 +137,7 @@ impl<'a> Message<'a> for ChannelOpen<'a> {
 }
 
 /// A request on a channel (RFC 4254 section 5.4).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct ChannelRequest<'a> {
     /// The recipient's channel number.
@@ -142,6 +147,8 @@ pub struct ChannelRequest<'a> {
     /// Whether the sender wants `CHANNEL_SUCCESS` or `CHANNEL_FAILURE`.
     pub want_reply: bool,
 }
+
+shown_struct!(ChannelRequest ['a] { recipient, kind, want_reply, });
 
 wire_kinds! {
     /// A channel request with its fields.
@@ -281,7 +288,7 @@ wire_struct! {
         /// The authentication protocol.
         auth_protocol: &'a [u8],
         /// The cookie, in hexadecimal.
-        auth_cookie: &'a [u8],
+        auth_cookie: &'a [u8] => by_length,
         /// The screen.
         screen: u32,
     }
@@ -291,7 +298,7 @@ wire_struct! {
         /// Its name.
         name: &'a [u8],
         /// Its value.
-        value: &'a [u8],
+        value: &'a [u8] => by_length,
     }
 
     /// A new terminal size (RFC 4254 section 6.7).
@@ -366,7 +373,7 @@ wire_struct! {
         /// The recipient's channel number.
         recipient: u32,
         /// The data.
-        data: &'a [u8],
+        data: &'a [u8] => by_length,
     }
 
     /// Data of another stream, such as stderr (RFC 4254 section 5.2).
@@ -376,7 +383,7 @@ wire_struct! {
         /// The stream; 1 is stderr.
         data_type: u32,
         /// The data.
-        data: &'a [u8],
+        data: &'a [u8] => by_length,
     }
 
     /// The sender sends no more data (RFC 4254 section 5.3).
@@ -439,4 +446,26 @@ pub fn encode_terminal_modes(modes: &[(u8, u32)]) -> Vec<u8> {
     }
     out.push(0);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_cookie() {
+        let request = ChannelRequestKind::X11(X11Req {
+            single_connection: false,
+            auth_protocol: b"MIT-MAGIC-COOKIE-1",
+            auth_cookie: b"AAAA",
+            screen: 0,
+        });
+        let shown = format!("{request:?}");
+        assert!(
+            shown.contains("MIT-MAGIC-COOKIE-1") && !shown.contains("AAAA"),
+            "{shown}"
+        );
+    }
 }

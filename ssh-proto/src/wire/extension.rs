@@ -4,18 +4,21 @@ use alloc::vec::Vec;
 
 use bytes::{BufMut, BytesMut};
 
+use super::show::shown_struct;
 use super::types::{Reader, put_string};
 use super::{Field, Message, number};
 use crate::error::DecodeError;
 use crate::limits::MAX_EXT_INFO_ENTRIES;
 
 /// Extensions of the sender (RFC 8308 section 2.3), in order: name and value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct ExtInfo<'a> {
     /// Name and value of each extension.
     pub extensions: Vec<(&'a [u8], &'a [u8])>,
 }
+
+shown_struct!(ExtInfo ['a] { extensions, });
 
 impl<'a> ExtInfo<'a> {
     /// The value of the first extension of this name.
@@ -57,12 +60,12 @@ wire_struct! {
     /// Asks for a [`Pong`] with the same data (OpenSSH PROTOCOL section 1.8).
     Ping<'a> = number::PING; {
         /// Anything.
-        data: &'a [u8],
+        data: &'a [u8] => by_length,
     }
 
     /// The answer to [`Ping`].
     Pong<'a> = number::PONG; {
         /// The data of the ping.
-        data: &'a [u8],
+        data: &'a [u8] => by_length,
     }
 }

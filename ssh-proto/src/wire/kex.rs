@@ -40,7 +40,7 @@ wire_struct! {
     /// The client's ephemeral key (RFC 5656 section 4).
     KexEcdhInit<'a> = number::KEX_ECDH_INIT; {
         /// Q_C.
-        public: &'a [u8],
+        public: &'a [u8] => by_length,
     }
 
     /// The server's host key, ephemeral key and signature (RFC 5656 section 4).
@@ -48,9 +48,9 @@ wire_struct! {
         /// K_S.
         host_key: &'a [u8],
         /// Q_S.
-        public: &'a [u8],
+        public: &'a [u8] => by_length,
         /// The signature over the exchange hash.
-        signature: &'a [u8],
+        signature: &'a [u8] => by_length,
     }
 
     /// The client's value (RFC 4253 section 8).
@@ -66,7 +66,7 @@ wire_struct! {
         /// f.
         f: Mpint<'a>,
         /// The signature over the exchange hash.
-        signature: &'a [u8],
+        signature: &'a [u8] => by_length,
     }
 
     /// The client asks for a group (RFC 4419 section 3).
@@ -106,6 +106,6 @@ wire_struct! {
         /// f.
         f: Mpint<'a>,
         /// The signature over the exchange hash.
-        signature: &'a [u8],
+        signature: &'a [u8] => by_length,
     }
 }

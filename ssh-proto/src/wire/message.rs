@@ -1,5 +1,7 @@
 //! What a message and its fields have in common, and the macro that declares messages as the RFCs list them.
 
+use core::fmt;
+
 use bytes::{BufMut, BytesMut};
 
 use super::types::{Mpint, NameList, Reader, put_mpint, put_string};
@@ -134,21 +136,22 @@ impl<'a> Field<'a> for Mpint<'a> {
 }
 
 /// Declares structs whose fields stand on the wire in the order written, and gives those with a
-/// number `Message`.
+/// number `Message`. `Debug` shows a field marked `=> by_length` by its length alone.
 macro_rules! wire_struct {
     ($(
         $(#[$meta:meta])*
         $name:ident $(<$life:lifetime>)? $(= $number:expr)? ; {
-            $($(#[$field_meta:meta])* $field:ident: $type:ty,)*
+            $($(#[$field_meta:meta])* $field:ident: $type:ty $(=> $shown:ident)?,)*
         }
     )*) => {$(
         $(#[$meta])*
-        #[derive(Debug, Clone, PartialEq, Eq)]
+        #[derive(Clone, PartialEq, Eq)]
         #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
         pub struct $name $(<$life>)? {
             $($(#[$field_meta])* pub $field: $type,)*
         }
 
+        $crate::wire::show::shown_struct!($name [$($life)?] { $($field $(=> $shown)?,)* });
         wire_struct!(@field $name [$($life)?] { $($field: $type,)* });
         wire_struct!(@message $name [$($life)?] [$($number)?]);
     )*};
@@ -196,9 +199,16 @@ macro_rules! wire_struct {
 pub(crate) use wire_struct;
 
 /// What is left of a payload: the body of a request or channel type that is not known here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct Rest<'a>(pub &'a [u8]);
+
+/// What is not known may hold a secret.
+impl fmt::Debug for Rest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Rest({} bytes)", self.0.len())
+    }
+}
 
 impl<'a> Field<'a> for Rest<'a> {
     fn decode(reader: &mut Reader<'a>) -> Result<Self, DecodeError> {
@@ -221,7 +231,7 @@ macro_rules! wire_kinds {
     ) => {
         $(#[$meta])*
         #[non_exhaustive]
-        #[derive(Debug, Clone, PartialEq, Eq)]
+        #[derive(Clone, PartialEq, Eq)]
         #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
         pub enum $kinds<'a> {
             $($(#[$kind_meta])* $kind($body),)*
@@ -233,6 +243,25 @@ macro_rules! wire_kinds {
                 body: &'a [u8],
             },
         }
+
+        /// The body of a name that is not known may hold a secret: its length is shown.
+        impl core::fmt::Debug for $kinds<'_> {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                use $crate::wire::show::{ByLength, Shown};
+                match self {
+                    $(Self::$kind(body) => {
+                        f.debug_tuple(stringify!($kind)).field(&Shown(body)).finish()
+                    })*
+                    Self::Unknown { name, body } => f
+                        .debug_struct("Unknown")
+                        .field("name", &Shown(name))
+                        .field("body", &ByLength(body))
+                        .finish(),
+                }
+            }
+        }
+
+        $crate::wire::show::show_as_debug!($kinds<'_>);
 
         impl<'a> $kinds<'a> {
             /// The name on the wire.

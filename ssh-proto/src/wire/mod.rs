@@ -11,6 +11,8 @@ pub mod extension;
 pub mod kex;
 pub mod number;
 pub(crate) mod outbox;
+pub(crate) mod show;
+pub(crate) mod trace;
 pub mod transport;
 mod types;
 

@@ -69,3 +69,43 @@ pub const CHANNEL_FAILURE: u8 = 100;
 /// OpenSSH's transport extension `ping@openssh.com`.
 pub const PING: u8 = 192;
 pub const PONG: u8 = 193;
+
+/// The name of a message number, without `SSH_MSG_`, for people. The numbers 30 to 49 and 60 to 79
+/// mean something else in each method and have names that say no more than that.
+pub const fn name(number: u8) -> &'static str {
+    match number {
+        DISCONNECT => "DISCONNECT",
+        IGNORE => "IGNORE",
+        UNIMPLEMENTED => "UNIMPLEMENTED",
+        DEBUG => "DEBUG",
+        SERVICE_REQUEST => "SERVICE_REQUEST",
+        SERVICE_ACCEPT => "SERVICE_ACCEPT",
+        EXT_INFO => "EXT_INFO",
+        NEWCOMPRESS => "NEWCOMPRESS",
+        KEXINIT => "KEXINIT",
+        NEWKEYS => "NEWKEYS",
+        30..=49 => "of the key exchange method",
+        USERAUTH_REQUEST => "USERAUTH_REQUEST",
+        USERAUTH_FAILURE => "USERAUTH_FAILURE",
+        USERAUTH_SUCCESS => "USERAUTH_SUCCESS",
+        USERAUTH_BANNER => "USERAUTH_BANNER",
+        60..=79 => "of the authentication method",
+        GLOBAL_REQUEST => "GLOBAL_REQUEST",
+        REQUEST_SUCCESS => "REQUEST_SUCCESS",
+        REQUEST_FAILURE => "REQUEST_FAILURE",
+        CHANNEL_OPEN => "CHANNEL_OPEN",
+        CHANNEL_OPEN_CONFIRMATION => "CHANNEL_OPEN_CONFIRMATION",
+        CHANNEL_OPEN_FAILURE => "CHANNEL_OPEN_FAILURE",
+        CHANNEL_WINDOW_ADJUST => "CHANNEL_WINDOW_ADJUST",
+        CHANNEL_DATA => "CHANNEL_DATA",
+        CHANNEL_EXTENDED_DATA => "CHANNEL_EXTENDED_DATA",
+        CHANNEL_EOF => "CHANNEL_EOF",
+        CHANNEL_CLOSE => "CHANNEL_CLOSE",
+        CHANNEL_REQUEST => "CHANNEL_REQUEST",
+        CHANNEL_SUCCESS => "CHANNEL_SUCCESS",
+        CHANNEL_FAILURE => "CHANNEL_FAILURE",
+        PING => "PING",
+        PONG => "PONG",
+        _ => "unassigned",
+    }
+}

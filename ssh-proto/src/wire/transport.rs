@@ -28,7 +28,7 @@ wire_struct! {
     /// Data to ignore (RFC 4253 section 11.2).
     Ignore<'a> = number::IGNORE; {
         /// Anything.
-        data: &'a [u8],
+        data: &'a [u8] => by_length,
     }
 
     /// Text for debugging (RFC 4253 section 11.3).

@@ -2,6 +2,7 @@
 
 use alloc::borrow::Cow;
 use alloc::string::String;
+use core::fmt;
 
 use bytes::{BufMut, BytesMut};
 
@@ -9,9 +10,16 @@ use crate::error::DecodeError;
 use crate::limits::{MAX_MPINT, MAX_NAME, MAX_NAMES};
 
 /// A cursor over a payload. Every read is checked; nothing is reserved by a claimed length.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Reader<'a> {
     rest: &'a [u8],
+}
+
+/// There may be a password among the bytes.
+impl fmt::Debug for Reader<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Reader({} bytes)", self.rest.len())
+    }
 }
 
 impl<'a> Reader<'a> {
@@ -144,8 +152,14 @@ fn strip_zeros(magnitude: &[u8]) -> &[u8] {
 }
 
 /// A non-negative `mpint` (RFC 4251 section 5), as a big-endian magnitude without leading zeros.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Mpint<'a>(&'a [u8]);
+
+impl fmt::Debug for Mpint<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Mpint({} bytes)", self.0.len())
+    }
+}
 
 impl<'a> Mpint<'a> {
     /// From a big-endian magnitude, with or without leading zeros.

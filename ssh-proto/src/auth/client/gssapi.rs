@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::{Attempt, Client, ClientAsk, GssapiAsk, State, count_round};
+use crate::auth::is_oid;
 use crate::auth::signed::gssapi_mic_data;
 use crate::error::{ApiMisuse, Error, PeerMisbehaved};
 use crate::limits::{MAX_AUTH_TEXT, MAX_PROMPTS};
@@ -63,16 +64,6 @@ impl Gssapi {
     /// Whether the server has been shown a context that is complete.
     pub(super) fn is_complete(&self) -> bool {
         matches!(self.stage, Stage::Complete)
-    }
-}
-
-/// Whether these bytes are the DER encoding of an OID.
-fn is_oid(der: &[u8]) -> bool {
-    match der {
-        [0x06, length, body @ ..] => {
-            !body.is_empty() && *length < 0x80 && usize::from(*length) == body.len()
-        }
-        _ => false,
     }
 }
 

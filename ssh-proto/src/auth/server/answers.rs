@@ -91,7 +91,7 @@ impl Server {
         else {
             return Err(ApiMisuse::WrongAnswer);
         };
-        if self.change_asked && matches!(attempt, Attempt::Password) {
+        if self.change.is_some() && matches!(attempt, Attempt::Password) {
             return Err(ApiMisuse::WrongAnswer);
         }
         let step = attempt.step().ok_or(ApiMisuse::WrongAnswer)?;

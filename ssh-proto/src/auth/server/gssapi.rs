@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{Attempt, AuthMethod, Awaited, Checked, Server, ServerAsk, State};
 use crate::auth::signed::gssapi_mic_data;
-use crate::auth::{Restrictions, unexpected};
+use crate::auth::{Restrictions, is_oid, unexpected};
 use crate::error::{ApiMisuse, Error};
 use crate::limits::{MAX_AUTH_ROUNDS, MAX_AUTH_TEXT};
 use crate::wire::auth::{
@@ -70,16 +70,6 @@ pub(super) fn check(request: &GssapiAuth<'_>) -> Checked {
         Attempt::Gssapi(Asked::Mechanisms(oids.clone())),
         AuthMethod::Gssapi(ServerGssapi::Mechanisms(oids)),
     )
-}
-
-/// An OID in DER, of a length of one byte: what OpenSSH takes, and longer than any there is.
-fn is_oid(der: &[u8]) -> bool {
-    match der {
-        [6, length, body @ ..] => {
-            *length < 0x80 && !body.is_empty() && usize::from(*length) == body.len()
-        }
-        _ => false,
-    }
 }
 
 impl Server {

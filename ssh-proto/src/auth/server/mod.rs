@@ -140,8 +140,8 @@ pub(crate) struct Server {
     failures: u32,
     queries: u32,
     trace: LoginTrace,
-    /// Whether the application asked for a new password.
-    change_asked: bool,
+    /// The application asked for a new password; what restricts the change.
+    change: Option<Restrictions>,
     /// What succeeded so far, and what its answers allow.
     steps: Vec<AuthStep>,
     restrictions: Restrictions,
@@ -262,7 +262,7 @@ impl Server {
             failures: 0,
             queries: 0,
             trace: LoginTrace::default(),
-            change_asked: false,
+            change: None,
             steps: Vec::new(),
             restrictions: Restrictions::default(),
         }
@@ -431,10 +431,13 @@ impl Server {
         counted: bool,
     ) -> Result<ServerAsk, Error> {
         let user = self.user_name()?;
+        // A change goes on with the password that it replaces.
+        let change = self.change.clone();
+        let change = change.filter(|_| matches!(attempt, Attempt::PasswordChange));
         self.state = State::Request {
             attempt,
             counted,
-            restrictions: Restrictions::default(),
+            restrictions: change.unwrap_or_default(),
         };
         Ok(ServerAsk::Request { user, method })
     }

@@ -1,6 +1,7 @@
 //! The server's `password`, and the demand to change it (RFC 4252 section 8).
 
 use super::{Attempt, AuthMethod, Checked, Password, Server, State};
+use crate::auth::Restrictions;
 use crate::error::{ApiMisuse, Error};
 use crate::limits::{MAX_AUTH_TEXT, MAX_PASSWORD};
 use crate::wire::auth::{PasswordAuth, UserauthPasswdChangereq};
@@ -15,7 +16,7 @@ impl Server {
                 Attempt::Password,
                 AuthMethod::Password(Password::new(request.password)),
             ),
-            Some(new) if self.change_asked && !too_long(new) => Checked::Ask(
+            Some(new) if self.change.is_some() && !too_long(new) => Checked::Ask(
                 Attempt::PasswordChange,
                 AuthMethod::PasswordChange {
                     old: Password::new(request.password),
@@ -34,15 +35,18 @@ impl Server {
     ) -> Result<(), Error> {
         let State::Request {
             attempt: Attempt::Password | Attempt::PasswordChange,
+            restrictions,
             ..
-        } = self.state
+        } = &self.state
         else {
             return Err(ApiMisuse::WrongAnswer.into());
         };
         if prompt.len() > MAX_AUTH_TEXT {
             return Err(ApiMisuse::InvalidText.into());
         }
-        self.change_asked = true;
+        self.change
+            .get_or_insert_with(Restrictions::default)
+            .tighten(restrictions);
         self.state = State::Ready;
         out.push(&UserauthPasswdChangereq {
             prompt: prompt.as_bytes(),

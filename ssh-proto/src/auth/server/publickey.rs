@@ -137,7 +137,9 @@ impl Server {
         algorithm: &[u8],
         blob: &[u8],
     ) -> Option<(&'static dyn SignatureAlgorithm, PublicKey)> {
-        let key = PublicKey::from_blob(Bytes::copy_from_slice(blob)).ok()?;
+        let key = PublicKey::from_blob(Bytes::copy_from_slice(blob))
+            .ok()
+            .filter(PublicKey::is_well_formed)?;
         let algorithm = find_algorithm(&self.accepted, algorithm, key.key_type())?;
         let is_used = self
             .steps

@@ -260,3 +260,16 @@ fn a_channel_that_is_not_read_does_not_hold_up_another() {
     assert_eq!(server.mux.readable_bytes(stuck_there), Ok(2 << 20));
     assert_eq!(client.mux.writable_bytes(stuck), Ok(0));
 }
+
+/// Our CLOSE may have to wait behind data; nothing is asked about a channel that is given up.
+#[test]
+fn requests_on_a_channel_that_the_application_has_closed_fail_unasked() {
+    let (mut side, id) = Side::open_with(Role::Server, &Limits::default(), 0, 100);
+    side.mux.write(id, DataStream::Data, b"queued").unwrap();
+    side.mux.close(id).unwrap();
+    let shell = || wire::ChannelRequestKind::Shell(());
+    side.feed(&request(id, shell(), true)).unwrap();
+    side.sent_is(&wire::ChannelFailure { recipient: 7 });
+    side.feed(&request(id, shell(), false)).unwrap();
+    assert!(side.no_event() && side.sent().is_empty());
+}

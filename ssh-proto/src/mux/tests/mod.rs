@@ -18,7 +18,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::*;
 use crate::error::PeerMisbehaved;
-use crate::wire::number;
+use crate::wire::{Message, number};
 
 const ROLES: [Role; 2] = [Role::Client, Role::Server];
 

@@ -4,15 +4,7 @@
 use crate::matrix::Scenario;
 
 /// Scenarios that wait for flags of the example server and client.
-const SCENARIOS: &[Scenario] = &[
-    Scenario::KeyboardInteractive,
-    Scenario::LocalForward,
-    Scenario::RemoteForward,
-    Scenario::DynamicForward,
-    Scenario::UnixForward,
-    Scenario::RemoteUnixForward,
-    Scenario::AgentForward,
-];
+const SCENARIOS: &[Scenario] = &[];
 
 /// Whether the examples have no flag for this yet.
 pub(crate) fn awaited(scenario: Scenario) -> bool {

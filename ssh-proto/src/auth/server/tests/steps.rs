@@ -117,6 +117,35 @@ fn g11_restrictions_of_one_method_add_up_over_its_rounds() {
 }
 
 #[test]
+fn g11_restrictions_of_a_password_hold_for_its_change() {
+    let mut rig = Rig::all();
+    let tun = allow(PTY | Permissions::TUN).with_force_command("id");
+    rig.restricted(&password(b"expired", None), &tun);
+    let demand = |rig: &mut Rig| {
+        rig.server
+            .request_password_change("", &mut rig.out)
+            .unwrap();
+        shown(&mut rig.out);
+    };
+    demand(&mut rig);
+    // Once more, since the new one will not do.
+    let change = password(b"expired", Some(b"new"));
+    rig.restricted(&change, &allow(PTY | Permissions::X11));
+    demand(&mut rig);
+    rig.asks(&change);
+    let proof = rig.server.accept(&mut rig.out).unwrap();
+    assert_eq!(proof.permissions(), PTY);
+    assert_eq!(proof.force_command(), Some(&b"id"[..]));
+    // Another method is not restricted by it.
+    let mut rig = Rig::all();
+    rig.restricted(&password(b"expired", None), &tun);
+    demand(&mut rig);
+    rig.asks(&signed(&key("a")));
+    let proof = rig.server.accept(&mut rig.out).unwrap();
+    assert_eq!(proof.permissions(), Permissions::ALL);
+}
+
+#[test]
 fn m10_a_second_forced_command_fails_its_step() {
     let forced = |command| Restrictions::default().with_force_command(command);
     let mut rig = Rig::all();
