@@ -76,7 +76,7 @@ fn run() -> Result<(), String> {
         Err(error) => return Err(format!("--log: {error}")),
     };
     if args.logins.available().is_empty() {
-        eprintln!("server: nobody can log in: neither --user nor --authorized-keys is given");
+        eprintln!("server: nobody can log in: no --user, --authorized-keys or --gssapi is given");
     }
     let mut listener = Listener::bind(&args.listen, configure(&args)?)
         .map_err(|error| format!("--listen {}: {error}", args.listen))?;

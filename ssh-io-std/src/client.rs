@@ -48,6 +48,13 @@ pub trait ClientHandler {
         let _ = banner;
     }
 
+    /// Learns why `gssapi-with-mic` failed, at either side; by default it is lost. The outcome of
+    /// the next turn says that it did.
+    #[cfg(feature = "gssapi")]
+    fn gssapi_error(&mut self, error: &crate::gssapi::Error) {
+        let _ = error;
+    }
+
     /// Sees every event that both roles share, before the client acts on it.
     fn event(&mut self, event: &Event) {
         let _ = event;
@@ -96,6 +103,9 @@ pub enum Credential {
     /// Whether the server would take this key, worth asking before a passphrase is asked for. The
     /// answer is the outcome of the next turn, so this is for [`Client::authenticate_with`].
     Query(PublicKey),
+    /// A Kerberos ticket (RFC 4462 section 3).
+    #[cfg(feature = "gssapi")]
+    Gssapi(crate::gssapi::Initiator),
 }
 
 impl Credential {
@@ -106,6 +116,8 @@ impl Credential {
             Self::Key(_) | Self::RemoteKey(_) | Self::Query(_) => Some("publickey"),
             Self::KeyboardInteractive => Some("keyboard-interactive"),
             Self::Hostbased { .. } => Some("hostbased"),
+            #[cfg(feature = "gssapi")]
+            Self::Gssapi(_) => Some("gssapi-with-mic"),
         }
     }
 }
@@ -140,6 +152,9 @@ pub struct Client<T> {
     pub(crate) driver: Driver<ClientConnection, T>,
     handler: Box<dyn ClientHandler + Send>,
     turn: Option<AuthTurn>,
+    /// What the attempt that goes on is made with.
+    #[cfg(feature = "gssapi")]
+    gssapi: Option<crate::gssapi::Initiator>,
     /// What was wrong with an answer of the handler.
     misuse: Option<ApiMisuse>,
     authenticated: bool,
@@ -191,6 +206,8 @@ impl<T: Wait> Client<T> {
             driver: Driver::new(connection, transport, clock),
             handler: Box::new(handler),
             turn: None,
+            #[cfg(feature = "gssapi")]
+            gssapi: None,
             misuse: None,
             authenticated: false,
             over: None,
@@ -271,6 +288,11 @@ impl<T: Wait> Client<T> {
                     client_user,
                 } => connection.auth_hostbased(turn, &*key, &client_host, &client_user),
                 Credential::Query(key) => connection.query_publickey(turn, &key),
+                #[cfg(feature = "gssapi")]
+                Credential::Gssapi(initiator) => {
+                    self.gssapi = Some(initiator);
+                    connection.auth_gssapi(turn, &[crate::gssapi::KERBEROS])
+                }
             };
             if let Some(misuse) = misuse(tried) {
                 return Err(ClientError::Unusable(misuse));
@@ -449,12 +471,31 @@ impl<T: Wait> Client<T> {
             ClientEvent::Auth(turn) => self.turn = Some(turn),
             ClientEvent::Prompts(request) => self.answer(request),
             ClientEvent::Banner(banner) => self.handler.banner(&banner),
+            #[cfg(feature = "gssapi")]
+            ClientEvent::Gssapi(turn) => {
+                let connection = self.driver.connection_mut();
+                if let Some(initiator) = &mut self.gssapi
+                    && let Err(error) = initiator.answer(connection, turn)
+                {
+                    self.handler.gssapi_error(&error);
+                }
+            }
+            #[cfg(feature = "gssapi")]
+            ClientEvent::GssapiError(error) => {
+                if let Some(initiator) = &mut self.gssapi {
+                    self.handler.gssapi_error(&initiator.explain(&error));
+                }
+            }
             ClientEvent::Shared(event) => {
                 self.handler.event(&event);
                 #[cfg(unix)]
                 let event = self.forwards.handle(event, self.driver.connection_mut())?;
                 match event {
-                    Event::Authenticated(_) => self.authenticated = true,
+                    Event::Authenticated(_) => {
+                        self.authenticated = true;
+                        #[cfg(feature = "gssapi")]
+                        drop(self.gssapi.take());
+                    }
                     Event::Sign(request) => self.sign(request),
                     Event::Disconnected(cause) => self.over = Some(cause),
                     // Requests of the server are refused: their tokens end with the event.

@@ -19,6 +19,8 @@ mod driver;
 mod error;
 #[cfg(unix)]
 mod forward;
+#[cfg(feature = "gssapi")]
+pub mod gssapi;
 #[cfg(feature = "keys")]
 mod key_file;
 mod listener;

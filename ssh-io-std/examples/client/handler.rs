@@ -105,6 +105,11 @@ impl ClientHandler for Handler {
         );
     }
 
+    #[cfg(feature = "gssapi")]
+    fn gssapi_error(&mut self, error: &ssh_io_std::gssapi::Error) {
+        log::debug(format!("gssapi-with-mic: {error}"));
+    }
+
     fn event(&mut self, event: &Event) {
         match event {
             Event::Identified(identification) => {

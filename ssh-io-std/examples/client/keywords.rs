@@ -42,6 +42,10 @@ pub(super) const USED: &[&str] = &[
     "ForwardX11Trusted",
     "GatewayPorts",
     "GlobalKnownHostsFile",
+    #[cfg(feature = "gssapi")]
+    "GSSAPIAuthentication",
+    #[cfg(feature = "gssapi")]
+    "GSSAPIDelegateCredentials",
     "HostKeyAlgorithms",
     "HostKeyAlias",
     "HostName",

@@ -30,6 +30,9 @@ pub(crate) struct Login {
     passwords: u32,
     has_prompted: bool,
     prompt: String,
+    /// The host that a ticket is for, and whether to delegate it, until it was tried.
+    #[cfg(feature = "gssapi")]
+    ticket: Option<(String, bool)>,
 }
 
 /// A key, and where it is.
@@ -74,6 +77,10 @@ impl Login {
             passwords: prompts,
             has_prompted: false,
             prompt: format!("{}@{}'s password: ", options.user()?, options.host),
+            #[cfg(feature = "gssapi")]
+            ticket: options
+                .delegation()?
+                .map(|delegate| (options.hostname(), delegate)),
         })
     }
 
@@ -115,6 +122,8 @@ impl Login {
             }
             let next = match &*method {
                 "publickey" => self.next_key(),
+                #[cfg(feature = "gssapi")]
+                "gssapi-with-mic" => self.next_ticket(),
                 "keyboard-interactive" => self.next_prompts(),
                 _ => self.next_password(),
             };
@@ -228,6 +237,19 @@ impl Login {
         self.prompts -= 1;
         self.has_prompted = true;
         Some(Credential::KeyboardInteractive)
+    }
+
+    #[cfg(feature = "gssapi")]
+    fn next_ticket(&mut self) -> Option<Credential> {
+        let (host, delegate) = self.ticket.take()?;
+        let delegate = delegate && self.shared.state().trust == Trust::Full;
+        match ssh_io_std::gssapi::Initiator::new(&host, delegate) {
+            Ok(initiator) => Some(Credential::Gssapi(initiator)),
+            Err(error) => {
+                log::debug(format!("No ticket: {error}"));
+                None
+            }
+        }
     }
 
     fn next_password(&mut self) -> Option<Credential> {

@@ -232,7 +232,7 @@ impl Options {
         }
         let proxy = ["proxycommand", "proxyjump"].contains(&&*name);
         let used = USED.iter().any(|used| used.eq_ignore_ascii_case(&name));
-        let other = OTHERS.contains(&&*name);
+        let other = !used && OTHERS.contains(&&*name);
         if !proxy && !used && !other {
             if !self.may_be_unknown(&name) {
                 return Err(format!("bad configuration option: {keyword}"));

@@ -124,13 +124,17 @@ impl Options {
     pub(crate) fn methods(&self) -> Result<Vec<String>> {
         let preferred = self
             .value("preferredauthentications")
-            .unwrap_or("publickey,keyboard-interactive,password");
+            .unwrap_or("gssapi-with-mic,publickey,keyboard-interactive,password");
         let (keys, prompts, passwords) = (
             self.says("pubkeyauthentication", true)?,
             self.says("kbdinteractiveauthentication", true)?,
             self.says("passwordauthentication", true)?,
         );
+        #[cfg(feature = "gssapi")]
+        let tickets = self.delegation()?.is_some();
         let wanted = |method: &&str| match *method {
+            #[cfg(feature = "gssapi")]
+            "gssapi-with-mic" => tickets,
             "publickey" => keys,
             "keyboard-interactive" => prompts,
             "password" => passwords,
@@ -141,6 +145,15 @@ impl Options {
             .filter(wanted)
             .map(str::to_owned)
             .collect())
+    }
+
+    /// Whether tickets are delegated, where they are used.
+    #[cfg(feature = "gssapi")]
+    pub(crate) fn delegation(&self) -> Result<Option<bool>> {
+        let delegate = self.says("gssapidelegatecredentials", false)?;
+        Ok(self
+            .says("gssapiauthentication", false)?
+            .then_some(delegate))
     }
 
     /// Whether keys of the agent are left out that are not those of `IdentityFile`.

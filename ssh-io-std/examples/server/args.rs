@@ -19,6 +19,7 @@ usage: server --listen ADDR:PORT [flags]
 Who may log in, each flag several times; without any, nobody:
   --user NAME --password PW    a user and the password
   --authorized-keys FILE       public keys, %u stands for the user name
+  --gssapi                     Kerberos tickets of the user's own principal (built with gssapi)
   --auth-methods LISTS         what a login takes, as \"publickey,password keyboard-interactive\"
 
 What they may do:
@@ -134,6 +135,8 @@ impl Args {
                     args.logins.passwords.push((user, Password::new(text()?)));
                 }
                 "--authorized-keys" => args.logins.authorized_keys.push(text()?),
+                "--gssapi" if cfg!(feature = "gssapi") => args.logins.gssapi = true,
+                "--gssapi" => return Err(format!("{flag} needs the feature gssapi")),
                 "--auth-methods" => {
                     let lists = MethodLists::parse(&text()?);
                     args.logins.methods = lists.map_err(|error| format!("{flag}: {error}"))?;

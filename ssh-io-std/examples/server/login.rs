@@ -1,5 +1,9 @@
 //! Who may log in, and with what rights: passwords of the command line, keys of files, and the steps that one connection has passed.
 
+#[cfg(feature = "gssapi")]
+#[path = "gssapi.rs"]
+mod gssapi;
+
 use std::ffi::OsString;
 use std::fs;
 use std::net::IpAddr;
@@ -22,6 +26,8 @@ pub(crate) struct Logins {
     pub(crate) passwords: Vec<(String, Password)>,
     /// Paths; `%u` stands for the user name.
     pub(crate) authorized_keys: Vec<String>,
+    /// Whether Kerberos tickets are taken.
+    pub(crate) gssapi: bool,
     /// What a login takes.
     pub(crate) methods: MethodLists,
     /// What a login may do at most.
@@ -36,6 +42,7 @@ impl Default for Logins {
         Self {
             passwords: Vec::new(),
             authorized_keys: Vec::new(),
+            gssapi: false,
             methods: MethodLists::default(),
             permissions: Permissions::NONE,
             force_command: None,
@@ -57,6 +64,9 @@ impl Logins {
         }
         if !self.passwords.is_empty() {
             methods |= MethodSet::PASSWORD | MethodSet::KEYBOARD_INTERACTIVE;
+        }
+        if self.gssapi {
+            methods |= MethodSet::GSSAPI_WITH_MIC;
         }
         methods
     }
@@ -95,7 +105,9 @@ impl Logins {
     /// Whether a user of this name could log in at all.
     fn knows(&self, user: &str) -> bool {
         let named = self.passwords.iter().any(|(name, _)| name == user);
+        // The KDC's users are not known here.
         named
+            || self.gssapi
             || self
                 .key_files(user)
                 .any(|path| fs::exists(path).unwrap_or(false))
@@ -116,6 +128,8 @@ pub(crate) struct Login<'a> {
     methods: MethodLists,
     /// Each key counts once.
     used: Vec<PublicKey>,
+    #[cfg(feature = "gssapi")]
+    tickets: gssapi::Tickets,
     /// What the steps so far bring together. Rights and commands the connection keeps.
     gathered: Grant,
 }
@@ -128,12 +142,18 @@ impl<'a> Login<'a> {
             peer,
             methods: logins.methods.clone(),
             used: Vec::new(),
+            #[cfg(feature = "gssapi")]
+            tickets: gssapi::Tickets::default(),
             gathered: Grant::default(),
         }
     }
 
-    /// What all its steps have brought, once it is complete.
+    /// What all its steps have brought, once it is complete and this thread the account's.
     pub(crate) fn take_gathered(&mut self) -> Grant {
+        #[cfg(feature = "gssapi")]
+        self.gathered
+            .environment
+            .extend(self.tickets.keep(self.log));
         std::mem::take(&mut self.gathered)
     }
 
@@ -171,11 +191,32 @@ impl<'a> Login<'a> {
                 };
                 (MethodSet::KEYBOARD_INTERACTIVE, grant)
             }
+            #[cfg(feature = "gssapi")]
+            AuthMethod::Gssapi(_) => {
+                let proven = self.tickets.step(request, connection, self.log);
+                if let Some((request, is_user)) = proven {
+                    let grant = is_user.then(Grant::default);
+                    self.settle(request, MethodSet::GSSAPI_WITH_MIC, grant, connection);
+                }
+                return;
+            }
             _ => {
                 let _ = connection.reject_auth(request, None);
                 return;
             }
         };
+        self.settle(request, method, grant, connection);
+    }
+
+    /// Answers an attempt that is judged.
+    fn settle(
+        &mut self,
+        request: AuthRequest,
+        method: MethodSet,
+        grant: Option<Grant>,
+        connection: &mut ServerConnection,
+    ) {
+        let user = request.user();
         let verdict = match grant.zip(self.methods.pass(method)) {
             Some((grant, passed)) => self.accept(request, method, grant, passed, connection),
             None => {

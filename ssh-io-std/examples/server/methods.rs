@@ -3,10 +3,11 @@
 use ssh_proto::MethodSet;
 
 /// The methods that this server has, each a set of one.
-const KNOWN: [MethodSet; 3] = [
+const KNOWN: [MethodSet; 4] = [
     MethodSet::PUBLICKEY,
     MethodSet::PASSWORD,
     MethodSet::KEYBOARD_INTERACTIVE,
+    MethodSet::GSSAPI_WITH_MIC,
 ];
 
 /// What is left of the lists. No list at all: any one method will do.

@@ -20,6 +20,7 @@ pub struct Login {
     known_hosts: PathBuf,
     flags: Vec<OsString>,
     options: Vec<(String, String)>,
+    environment: Vec<(String, OsString)>,
     secret: Option<Secret>,
     batch: bool,
 }
@@ -43,6 +44,7 @@ impl Login {
             known_hosts: dir.write(&name, server.known_hosts()),
             flags: Vec::new(),
             options: Vec::new(),
+            environment: Vec::new(),
             secret: None,
             batch: true,
         }
@@ -73,6 +75,13 @@ impl Login {
     #[must_use]
     pub fn option(mut self, keyword: &str, value: &str) -> Self {
         self.options.push((keyword.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// A variable of the client's environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.environment.push((name.to_owned(), value.into()));
         self
     }
 
@@ -173,6 +182,7 @@ impl Login {
             None => command(self.program()),
         };
         client.args(self.arguments()).arg("127.0.0.1");
+        client.envs(self.environment.clone());
         if !remote.is_empty() {
             client.arg(remote);
         }

@@ -1,5 +1,6 @@
 //! Starts a server of either kind on loopback, from one description of what it is to do.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::TcpListener;
@@ -24,6 +25,7 @@ pub struct Setup {
     sftp: bool,
     flags: Vec<String>,
     lines: Vec<String>,
+    environment: Vec<(String, OsString)>,
 }
 
 impl Setup {
@@ -104,6 +106,13 @@ impl Setup {
         self
     }
 
+    /// A variable of the server's environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.environment.push((name.to_owned(), value.into()));
+        self
+    }
+
     /// Starts the server in `dir` and waits until it takes connections.
     ///
     /// # Panics
@@ -152,7 +161,7 @@ impl Setup {
         number("--rekey-bytes", self.rekey_bytes);
         number("--max-auth", self.max_auth.map(u64::from));
         number("--login-grace", self.login_grace.map(u64::from));
-        server.args(&self.flags);
+        server.args(&self.flags).envs(self.environment.clone());
         let mut running = Running::start(server);
         match listening_port(&mut running) {
             Some(port) => (running, port, None),
@@ -171,7 +180,7 @@ impl Setup {
             // A log on standard error would mix with that of the sessions.
             let log_file = dir.file(&format!("sshd_log_{port}"));
             sshd.args(["-D", "-E"]).arg(&log_file);
-            sshd.arg("-f").arg(config);
+            sshd.arg("-f").arg(config).envs(self.environment.clone());
             let mut running = Running::start(sshd);
             let mut taken = false;
             wait_for_server(&mut running, |_| {
