@@ -90,7 +90,7 @@ make_account() {
 interop() {
     local runner=CARGO_TARGET_$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')_RUNNER
     if [ ${#as_root[@]} != 0 ]; then
-        export "$runner=sudo -n --preserve-env=PATH,SSH_INTEROP_PEERS,SSH_INTEROP_ACCOUNT,SSH_INTEROP_PENDING,UPDATE_DOCS"
+        export "$runner=sudo -n --preserve-env=PATH,SSH_INTEROP_PEERS,SSH_INTEROP_ACCOUNT,UPDATE_DOCS"
     fi
     local tests=(cargo test "${workspace[@]}" --no-fail-fast
         --test interop_openssh --test interop_peers --test interop_gssapi --)

@@ -138,7 +138,6 @@ pub(crate) enum Outcome {
     Works,
     /// The peer does not know it, and why.
     Unknown(String),
-    Pending,
     Failed,
 }
 
@@ -151,7 +150,6 @@ impl Outcome {
         let text = match self {
             Self::Works => "works".to_owned(),
             Self::Unknown(reason) => format!("unknown {reason}"),
-            Self::Pending => "pending".to_owned(),
             Self::Failed => "failed".to_owned(),
         };
         fs::write(file, text).expect("the result");
@@ -164,7 +162,6 @@ impl Outcome {
         match text.split_once(' ') {
             Some(("unknown", reason)) => Self::Unknown(reason.to_owned()),
             _ if text == "works" => Self::Works,
-            _ if text == "pending" => Self::Pending,
             _ => Self::Failed,
         }
     }
@@ -211,10 +208,7 @@ pub(crate) fn page(columns: &[&str]) -> String {
     );
     page.push_str("| peer | version | runs |\n|---|---|---|\n");
     for peer in PEERS {
-        let version = match columns.iter().any(|column| is_played(column, peer)) {
-            true => (peer.version)(peer),
-            false => "pending".to_owned(),
-        };
+        let version = (peer.version)(peer);
         let _ = writeln!(page, "| {} | {version} | {} |", peer.title, peer.runs);
     }
     let _ = writeln!(
@@ -226,12 +220,6 @@ pub(crate) fn page(columns: &[&str]) -> String {
         let _ = writeln!(page, "| {id} | {meaning} |");
     }
     page
-}
-
-/// Whether any cell of a column of this peer is more than pending.
-fn is_played(column: &str, peer: &Peer) -> bool {
-    let more = |scenario| Outcome::read(column, scenario) != Outcome::Pending;
-    Role::of_column(column).0 == peer.id && Scenario::ALL.into_iter().any(more)
 }
 
 fn table(columns: &[&str], role: Role, notes: &mut Vec<String>) -> String {
@@ -247,7 +235,6 @@ fn table(columns: &[&str], role: Role, notes: &mut Vec<String>) -> String {
         for column in &columns {
             let cell = match Outcome::read(column, scenario) {
                 Outcome::Works => "yes".to_owned(),
-                Outcome::Pending => "pending".to_owned(),
                 Outcome::Failed => "FAILED".to_owned(),
                 Outcome::Unknown(reason) => {
                     let known = notes.iter().position(|note| *note == reason);

@@ -14,7 +14,6 @@ use ssh_proto::{
 
 use crate::call::{Call, CommandLine, Host, Known, Method, Traces, Unknown, Wish};
 use crate::matrix::Scenario;
-use crate::pending;
 use crate::play::method;
 use crate::scene::Scene;
 
@@ -163,7 +162,7 @@ impl Host for OpenSshLike {
                 .line("KbdInteractiveAuthentication yes")
                 .line("PasswordAuthentication no");
         }
-        if method != Method::Key && !pending::awaited(Scenario::KeyboardInteractive) {
+        if method != Method::Key {
             setup = setup.flags(&["--auth-methods", method.name()]);
         }
         setup = match scenario {
@@ -171,7 +170,11 @@ impl Host for OpenSshLike {
             Scenario::RekeyLoad => setup.rekey_bytes(1 << 20),
             Scenario::LocalForward | Scenario::DynamicForward => setup.flags(&["--local-forward"]),
             Scenario::RemoteForward => setup.flags(&["--remote-forward"]),
-            Scenario::UnixForward | Scenario::RemoteUnixForward => setup.flags(&["--unix-forward"]),
+            // libssh asks for UNIX sockets only where the name says OpenSSH, and reads no
+            // version of two digits.
+            Scenario::UnixForward | Scenario::RemoteUnixForward => {
+                setup.flags(&["--unix-forward", "--version", "ours_OpenSSH_9.9"])
+            }
             Scenario::AgentForward => setup.flags(&["--agent"]),
             _ => setup,
         };
