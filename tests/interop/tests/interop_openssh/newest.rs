@@ -108,7 +108,7 @@ fn login_is_bound_to_the_host(pair: Pair) {
     }
 }
 
-/// sshd says anew which signatures it takes, once it knows who logs in (RFC 8308 section 2.4).
+/// sshd says anew which signatures it takes, once it knows who logs in (`ext-info-in-auth@openssh.com`).
 fn second_ext_info_is_taken() {
     let scene = verbose(Pair {
         client: Side::Ours,
@@ -391,7 +391,7 @@ fn bulk_of_ours(scene: &Scene) -> usize {
     rekeys
 }
 
-/// sshd opens its channels by the name that belongs to the request (RFC 9987 section 5).
+/// sshd opens its channels by the name that belongs to the request (RFC 9987).
 fn agent_comes_back_under_its_own_name() {
     let scene = Scene::new(Pair {
         client: Side::Ours,
