@@ -9,6 +9,7 @@ mod keyfiles;
 mod limits;
 mod login;
 mod multiplex;
+mod newest;
 mod resilience;
 mod session;
 mod sftp;
