@@ -166,6 +166,8 @@ fn config(
     // People are asked, and may take their time.
     (limits.login_grace, limits.decision_timeout) = (None, None);
     (limits.keepalive_interval, limits.keepalive_max) = options.server_alive()?;
+    // A server that is told to replace its keys after each 64 KiB is no attack.
+    limits.peer_rekeys = 10_000;
     let (bytes, age) = options.rekey_limit()?;
     limits.rekey_bytes = bytes.unwrap_or(limits.rekey_bytes);
     limits.rekey_age = age.or(limits.rekey_age);

@@ -51,10 +51,11 @@ use {for_each_pair, pair_tests};
 
 /// A server that a key logs in to, and the way in.
 struct Scene {
-    dir: TestDir,
     key: Key,
     server: Server,
     login: Login,
+    /// The last to go: a server that a panic ends shows its log.
+    dir: TestDir,
 }
 
 impl Scene {
