@@ -53,17 +53,18 @@ impl Identity {
 
 impl Account {
     /// The account of a user. Root becomes the user, where the system has an account of that
-    /// name; otherwise everything runs as the account that started the server.
+    /// name; otherwise everything runs as the account that started the server. `None`: root has no
+    /// such account, and its own is not for whoever has a key or a ticket, unless the command line
+    /// names the user.
     ///
     /// Only local accounts are known: asking the name service is not possible in safe Rust.
-    pub(crate) fn of(user: &str) -> Self {
+    pub(crate) fn of(user: &str, is_named: bool) -> Option<Self> {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         let (passwd, groups) = (read("/etc/passwd"), read("/etc/group"));
         let own = geteuid();
-        let other = Entry::find(&passwd, |entry| entry.name == user)
-            .filter(|entry| own.is_root() && entry.uid != own);
-        match other {
-            Some(entry) => Self {
+        let account = match Entry::find(&passwd, |entry| entry.name == user) {
+            None if own.is_root() && !is_named => return None,
+            Some(entry) if own.is_root() && entry.uid != own => Self {
                 name: user.into(),
                 home: entry.home.into(),
                 shell: shell(entry.shell),
@@ -74,7 +75,7 @@ impl Account {
                     groups: groups_of(user, entry.gid, &groups),
                 }),
             },
-            None => {
+            _ => {
                 let entry = Entry::find(&passwd, |entry| entry.uid == own);
                 let home = env::var_os("HOME").filter(|home| !home.is_empty());
                 Self {
@@ -88,7 +89,8 @@ impl Account {
                     identity: None,
                 }
             }
-        }
+        };
+        Some(account)
     }
 }
 
@@ -161,9 +163,12 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_user_runs_as_ourselves() {
-        let account = Account::of("no such user");
+    fn an_unknown_user_runs_as_ourselves_but_is_root_only_by_name() {
+        let account = Account::of("no such user", true).unwrap();
         assert_eq!(account.identity, None);
         assert_eq!(account.name, "no such user");
+        let other = Account::of("no such user", false);
+        assert_eq!(other.is_none(), geteuid().is_root());
+        assert!(Account::of("root", false).is_some());
     }
 }

@@ -152,16 +152,19 @@ impl Link<'_> {
 
     /// From here on this thread is one of the account.
     fn logged_in(&mut self, proof: &Authenticated) {
-        let account = Account::of(proof.user());
-        let assumed = account.identity.as_ref().map(|identity| identity.assume());
-        if let Some(Err(error)) = assumed {
-            self.log
-                .line(format_args!("cannot become {:?}: {error}", account.name));
-            let now = self.driver.now();
-            let connection = self.driver.connection_mut();
-            connection.disconnect(now, DisconnectReason::SERVICE_NOT_AVAILABLE, "");
-            return;
-        }
+        let user = proof.user();
+        let account = become_account(user, self.site.logins.names(user));
+        let account = match account {
+            Ok(account) => account,
+            Err(error) => {
+                self.log
+                    .line(format_args!("cannot become {user:?}: {error}"));
+                let now = self.driver.now();
+                let connection = self.driver.connection_mut();
+                connection.disconnect(now, DisconnectReason::SERVICE_NOT_AVAILABLE, "");
+                return;
+            }
+        };
         let grant = self.login.take_gathered();
         let (open, listen) = (grant.open, grant.listen);
         self.forwards
@@ -226,4 +229,14 @@ impl Link<'_> {
         };
         self.log.line(format_args!("{line}"));
     }
+}
+
+/// Makes this thread one of the user's account.
+fn become_account(user: &str, is_named: bool) -> io::Result<Account> {
+    let no_account = || io::Error::new(io::ErrorKind::NotFound, "there is no such account");
+    let account = Account::of(user, is_named).ok_or_else(no_account)?;
+    if let Some(identity) = &account.identity {
+        identity.assume()?;
+    }
+    Ok(account)
 }

@@ -102,11 +102,15 @@ impl Logins {
             .map(move |path| path.replace("%u", user))
     }
 
+    /// Whether the command line names the user.
+    pub(crate) fn names(&self, user: &str) -> bool {
+        self.passwords.iter().any(|(name, _)| name == user)
+    }
+
     /// Whether a user of this name could log in at all.
     fn knows(&self, user: &str) -> bool {
-        let named = self.passwords.iter().any(|(name, _)| name == user);
-        // The KDC's users are not known here.
-        named
+        self.names(user)
+            // The KDC's users are not known here.
             || self.gssapi
             || self
                 .key_files(user)
