@@ -1,11 +1,12 @@
 //! A program of a session: started, fed, read, signalled and reaped.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, PipeReader};
+use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -83,32 +84,24 @@ impl Process {
             false => OsStr::new("/"),
         });
         child::prepare(&mut command, pty.is_some());
-        // What can fail for want of descriptors comes before there is a child.
+        // What can fail for want of descriptors or threads comes before there is a child.
         let (ended, end) = io::pipe()?;
-        let (mut child, wires) = match pty {
+        let exit = Arc::new(Mutex::new(None));
+        let (hand_over, child) = sync_channel(1);
+        reap(child, Arc::clone(&exit), end)?;
+        let (child, wires) = match pty {
             Some(pty) => on_terminal(command, pty)?,
             None => on_pipes(command)?,
         };
         let leader = Pid::from_child(&child);
-        let exit = Arc::new(Mutex::new(None));
-        let process = Self {
+        // The other end waits for it.
+        let _ = hand_over.send(child);
+        Ok(Self {
             wires,
             leader,
-            exit: Arc::clone(&exit),
+            exit,
             ended,
-        };
-        // Waiting is left to a thread, so that the program is reaped whatever becomes of its
-        // connection.
-        thread::Builder::new().stack_size(64 << 10).spawn(move || {
-            // The process id stays taken until `wait`, under the lock that `signal` holds.
-            let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-            while waitid(WaitId::Pid(leader), options).is_err_and(|error| error == Errno::INTR) {}
-            let mut exit = exit.lock().unwrap_or_else(PoisonError::into_inner);
-            *exit = child.wait().ok();
-            drop(exit);
-            drop(end);
-        })?;
-        Ok(process)
+        })
     }
 
     /// The terminal that the program runs on.
@@ -224,6 +217,30 @@ impl Drop for Process {
         // A stopped program would not notice.
         self.signal(Signal::CONT);
     }
+}
+
+/// Leaves waiting to a thread, so that a program is reaped whatever becomes of its connection. `end`
+/// is closed when it has ended.
+fn reap(
+    children: Receiver<Child>,
+    exit: Arc<Mutex<Option<ExitStatus>>>,
+    end: PipeWriter,
+) -> io::Result<()> {
+    let wait = move || {
+        let Ok(mut child) = children.recv() else {
+            return;
+        };
+        // The process id stays taken until `wait`, under the lock that `signal` holds.
+        let leader = WaitId::Pid(Pid::from_child(&child));
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        while waitid(leader.clone(), options).is_err_and(|error| error == Errno::INTR) {}
+        let mut exit = exit.lock().unwrap_or_else(PoisonError::into_inner);
+        *exit = child.wait().ok();
+        drop(exit);
+        drop(end);
+    };
+    thread::Builder::new().stack_size(64 << 10).spawn(wait)?;
+    Ok(())
 }
 
 fn on_terminal(mut command: Command, pty: Pty) -> io::Result<(Child, Wires)> {
