@@ -30,24 +30,39 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Makes the calling thread one of the account, for good, groups first, while that is still
-    /// allowed. So are the threads and programs that it starts, and the files and sockets that it
-    /// makes and opens.
+    /// Has the calling thread act as the account, groups first, while that is still allowed: so do
+    /// the threads that it starts, and the files and sockets that it makes and opens are the
+    /// account's. A program becomes wholly the account's by [`Self::assume_for_good`].
     ///
-    /// The other threads stay what they are, which is the kernel's doing and not the C library's.
-    /// It keeps an honest server's files apart; a thread that runs foreign code could still reach
-    /// the memory of the others.
+    /// The thread stays root's by its real identity: whose it is, may signal it, and a deadly
+    /// signal for one thread ends all connections. The other threads stay what they are, which is
+    /// the kernel's doing and not the C library's. It keeps an honest server's files apart; a
+    /// thread that runs foreign code could still reach the memory of the others.
     pub(crate) fn assume(&self) -> io::Result<()> {
         #[cfg(target_os = "linux")]
         {
             use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
             set_thread_groups(&self.groups)?;
             set_thread_res_gid(self.gid, self.gid, self.gid)?;
-            set_thread_res_uid(self.uid, self.uid, self.uid)?;
+            set_thread_res_uid(Uid::ROOT, self.uid, Uid::ROOT)?;
             Ok(())
         }
         #[cfg(not(target_os = "linux"))]
         Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Gives the rest of root up, in a child of a thread that acts as the account. Makes one system
+    /// call and nothing else.
+    pub(crate) fn assume_for_good(uid: Uid) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        {
+            Ok(rustix::thread::set_thread_res_uid(uid, uid, uid)?)
+        }
+        #[cfg(not(target_os = "linux"))]
+        {
+            let _ = uid;
+            Err(io::ErrorKind::Unsupported.into())
+        }
     }
 }
 

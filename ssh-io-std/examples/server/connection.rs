@@ -30,7 +30,7 @@ pub(crate) struct Site {
 /// What is read from a program at once, and copied into the connection.
 const BUFFER: usize = 64 << 10;
 
-/// Serves a connection to its end, in a thread that serves no other, since it becomes the account
+/// Serves a connection to its end, in a thread that serves no other, since it acts as the account
 /// that logs in. Programs that still run then are hung up.
 pub(crate) fn serve(incoming: Incoming, site: &Site, log: &Log) -> io::Result<()> {
     let addresses = (incoming.peer_addr(), incoming.stream().local_addr()?);
@@ -150,7 +150,7 @@ impl Link<'_> {
         }
     }
 
-    /// From here on this thread is one of the account.
+    /// From here on this thread acts as the account.
     fn logged_in(&mut self, proof: &Authenticated) {
         let user = proof.user();
         let account = become_account(user, self.site.logins.names(user));
@@ -231,7 +231,7 @@ impl Link<'_> {
     }
 }
 
-/// Makes this thread one of the user's account.
+/// Has this thread act as the user's account.
 fn become_account(user: &str, is_named: bool) -> io::Result<Account> {
     let no_account = || io::Error::new(io::ErrorKind::NotFound, "there is no such account");
     let account = Account::of(user, is_named).ok_or_else(no_account)?;

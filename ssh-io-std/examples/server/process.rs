@@ -56,7 +56,7 @@ enum Wires {
 }
 
 impl Process {
-    /// Starts a program for the account, which the calling thread has become, on the terminal if
+    /// Starts a program for the account, which the calling thread acts as, on the terminal if
     /// there is one.
     pub(crate) fn start(
         program: &Program<'_>,
@@ -83,7 +83,8 @@ impl Process {
             true => account.home.as_os_str(),
             false => OsStr::new("/"),
         });
-        child::prepare(&mut command, pty.is_some());
+        let uid = account.identity.as_ref().map(|identity| identity.uid);
+        child::prepare(&mut command, pty.is_some(), uid);
         // What can fail for want of descriptors or threads comes before there is a child.
         let (ended, end) = io::pipe()?;
         let exit = Arc::new(Mutex::new(None));
@@ -341,12 +342,16 @@ mod tests {
     use crate::account::Identity;
 
     fn start(line: &str, pty: Option<Pty>) -> Process {
+        start_as(None, line, pty)
+    }
+
+    fn start_as(identity: Option<Identity>, line: &str, pty: Option<Pty>) -> Process {
         let account = Account {
             name: "me".into(),
             home: "/".into(),
             shell: "/bin/sh".into(),
             path: "/usr/bin:/bin".into(),
-            identity: None,
+            identity,
         };
         let environment = [("PATH".into(), account.path.clone())];
         let program = Program::Command(OsStr::new(line));
@@ -462,18 +467,23 @@ mod tests {
         if !rustix::process::geteuid().is_root() {
             return;
         }
-        let identity = Identity {
+        let identity = || Identity {
             uid: Uid::from_raw(12_345),
             gid: Gid::from_raw(12_346),
             groups: [12_346, 12_347].map(Gid::from_raw).to_vec(),
         };
-        // For good: the thread ends with it.
         let user = thread::spawn(move || {
-            identity.assume().unwrap();
+            identity().assume().unwrap();
+            // Who may signal one of our threads may end them all.
+            let ours = rustix::thread::gettid().as_raw_nonzero();
             for pty in [None, Some(terminal())] {
-                let script = "id -u; id -ru; id -g; id -rg; id -G; test ! -t 0 || : < $SSH_TTY";
-                let mut process = start(script, pty);
-                let expected = "12345\n12345\n12346\n12346\n12346 12347\n";
+                let script = format!(
+                    "id -u; id -ru; id -g; id -rg; id -G; test ! -t 0 || : < $SSH_TTY
+                    grep -E '^(Uid|CapPrm):' /proc/self/status; kill -0 {ours} 2>&- || echo no"
+                );
+                let mut process = start_as(Some(identity()), &script, pty);
+                let expected = "12345\n12345\n12346\n12346\n12346 12347\n\
+                    Uid:\t12345\t12345\t12345\t12345\nCapPrm:\t0000000000000000\nno\n";
                 assert_eq!(output(&mut process), expected);
                 assert!(exit(&process).success());
             }
