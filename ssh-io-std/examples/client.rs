@@ -37,6 +37,7 @@ mod x11;
 
 use std::env;
 use std::error::Error;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::process::ExitCode;
@@ -57,7 +58,11 @@ use self::relay::Relay;
 use self::update::HostKeys;
 
 fn main() -> ExitCode {
-    let status = match Options::parse(env::args().skip(1)) {
+    let words: Result<Vec<_>, _> = env::args_os().skip(1).map(OsString::into_string).collect();
+    let task = words
+        .map_err(|word| format!("argument {word:?} is not UTF-8"))
+        .and_then(|words| Options::parse(words.into_iter()));
+    let status = match task {
         Ok(Task::Query(what)) => query(&what).map(|()| 0),
         Ok(Task::Help) => print(&options::usage()).map(|()| 0),
         Ok(Task::Connect(options)) => connect(&options),

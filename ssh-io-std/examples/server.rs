@@ -1,7 +1,8 @@
 //! A server that a real user can log in to: `server --listen 127.0.0.1:2222 --user me --password secret --allow-all`.
 //!
 //! The library does the work; what is here is policy, processes and terminals. Started as root,
-//! it becomes the account that logs in; otherwise everything runs as the account that started it.
+//! it becomes the account that logs in, and stays root only for users of `--user` who have none;
+//! otherwise everything runs as the account that started it.
 
 #[path = "server/account.rs"]
 mod account;

@@ -5,15 +5,13 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::io;
-use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
 use std::{env, thread};
 
-use ssh_io_std::{Client, ClientHandler, Clock, Driver, Exit, OsRandom, Wait};
+use ssh_io_std::{Client, ClientHandler, Exit, Incoming, Listener, OsRandom};
 use ssh_proto::crypto::{Fingerprint, rustcrypto};
 use ssh_proto::{
     AuthMethod, ChannelId, ChannelRequest, ClientConfig, Connection, DataStream, Event,
-    HostKeyCheck, ServerConfig, ServerConnection, ServerEvent,
+    HostKeyCheck, ServerConfig, ServerEvent,
 };
 
 const USER: &str = "ferris";
@@ -30,9 +28,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let config = ServerConfig::builder(provider.clone())
         .signing_host_key(host_key)
         .build()?;
-    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let listener = Listener::bind("127.0.0.1:0", config)?;
     let address = listener.local_addr()?;
-    thread::spawn(move || listen(&listener, &config));
+    thread::spawn(move || listen(listener));
 
     let config = ClientConfig::builder(provider).build()?;
     let mut client = Client::connect(address, USER, &config, Judge(fingerprint))?;
@@ -97,11 +95,14 @@ impl ClientHandler for Judge {
     }
 }
 
-fn listen(listener: &TcpListener, config: &Arc<ServerConfig>) {
-    for socket in listener.incoming().flatten() {
-        let config = Arc::clone(config);
+fn listen(mut listener: Listener) {
+    loop {
+        // It pauses after an error, so that this does not spin.
+        let Ok(incoming) = listener.accept() else {
+            continue;
+        };
         thread::spawn(move || {
-            if let Err(error) = serve(socket, &config) {
+            if let Err(error) = serve(incoming) {
                 eprintln!("a connection failed: {error}");
             }
         });
@@ -109,11 +110,8 @@ fn listen(listener: &TcpListener, config: &Arc<ServerConfig>) {
 }
 
 /// A server that greets whoever logs in, and says what was asked of it.
-fn serve(mut socket: TcpStream, config: &ServerConfig) -> Result<(), Box<dyn Error>> {
-    socket.prepare()?;
-    let clock = Clock::new();
-    let connection = ServerConnection::new(config, Box::new(OsRandom), clock.now())?;
-    let mut driver = Driver::new(connection, socket, clock);
+fn serve(incoming: Incoming) -> Result<(), Box<dyn Error>> {
+    let mut driver = incoming.accept()?;
     let mut line_ends: HashMap<ChannelId, &str> = HashMap::new();
     while let Some(event) = driver.next_event()? {
         let connection = driver.connection_mut();

@@ -123,6 +123,7 @@ impl<C: Connection, T: Transport> Driver<C, T> {
 
     /// The connection's next event, out of what has been received. `None`: the driver has to be
     /// driven first, when [`Self::interest`] or [`Self::timeout`] say so.
+    #[must_use = "an event that is dropped is lost, and a question in it is refused"]
     pub fn poll_event(&mut self) -> Option<C::Event> {
         self.connection.poll_event()
     }

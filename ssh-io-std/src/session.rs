@@ -99,6 +99,7 @@ impl State {
 /// standard input. A client has one at a time.
 ///
 /// Dropping it closes the channel, which ends most commands.
+#[must_use = "dropping it closes the channel, which ends most commands"]
 #[derive(Debug)]
 pub struct Session<'c, T: Wait> {
     client: &'c mut Client<T>,

@@ -3,8 +3,10 @@
 
 mod programs;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::unix::ffi::OsStrExt;
 use std::process::Output;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -257,4 +259,11 @@ fn a_config_file_is_the_only_one_read() {
     let message = format!("{wrong} line 2: bad configuration option: Nonsense");
     assert_eq!(stderr(&output).trim_end(), message);
     assert_eq!(output.status.code(), Some(255));
+}
+
+#[test]
+fn arguments_that_are_no_text_are_refused() {
+    let output = run(example("client").arg(OsStr::from_bytes(b"h\xff")));
+    assert_eq!(output.status.code(), Some(255));
+    assert_eq!(stderr(&output), "argument \"h\\xFF\" is not UTF-8\n");
 }

@@ -145,6 +145,11 @@ fn ports_and_sockets_of_the_other_side_lead_here() {
     exercise(connect(tcp), 300_000);
     exercise(UnixStream::connect(&far).unwrap(), 300_000);
     exercise(socks(dynamic, to), 300_000);
+    // What is refused by SOCKS ends nothing else.
+    let mut refused = connect(dynamic);
+    refused.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    assert!(matches!(refused.read(&mut [0]), Ok(0) | Err(_)));
+    exercise(socks(dynamic, to), 1000);
     end(child);
     until(|| TcpStream::connect(("127.0.0.1", tcp)).is_err());
 }

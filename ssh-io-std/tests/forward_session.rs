@@ -13,12 +13,15 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use common::{PASSWORD, USER, any_key, server_config};
 use forwarding::{
-    Directory, Told, closed_port, displays, echo, exercise, permit_all, program, serving, site,
-    unix_program, until,
+    Directory, Told, client_config, closed_port, displays, echo, exercise, permit_all, program,
+    serving, site, unix_program, until,
 };
-use ssh_io_std::{Bind, Display, Target, X11Forward};
-use ssh_proto::{ChannelRequest, X11Cookie};
+use ssh_io_std::{Bind, Client, Display, Driver, Target, X11Forward};
+use ssh_proto::{
+    ChannelKind, ChannelRequest, Connection, DataStream, Event, ServerEvent, X11Cookie,
+};
 
 fn socks(port: u16) -> TcpStream {
     let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
@@ -68,6 +71,55 @@ fn socks_at_the_server_leads_wherever_the_client_gets() {
     stream.write_all(&[5, 1]).unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
     assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+}
+
+#[test]
+fn a_channel_that_closes_before_its_target_is_reached_leaves_nothing_behind() {
+    let target = TcpListener::bind("127.0.0.1:0").unwrap();
+    let [high, low] = target.local_addr().unwrap().port().to_be_bytes();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let mut server = Driver::server(listener.accept().unwrap().0, &server_config()).unwrap();
+    let server = thread::spawn(move || {
+        while let Some(event) = server.next_event().unwrap() {
+            let connection = server.connection_mut();
+            match event {
+                ServerEvent::Auth(request) => connection.accept_auth(request).unwrap(),
+                ServerEvent::Shared(Event::GlobalRequest(request)) => {
+                    connection.accept_global_request(request, &[]).unwrap();
+                    let kind = ChannelKind::ForwardedTcpip {
+                        address: "localhost".into(),
+                        port: 1,
+                        originator_address: "127.0.0.1".into(),
+                        originator_port: 1,
+                    };
+                    connection.open_channel(&kind).unwrap();
+                }
+                ServerEvent::Shared(Event::ChannelOpened(channel)) => {
+                    // An address to the system alone, which is asked in a thread.
+                    let request = [&[4, 1, high, low, 0, 0, 0, 1, 0], &b"127.1\0"[..]].concat();
+                    let data = DataStream::Data;
+                    connection.write(channel, data, &request).unwrap();
+                    connection.close_channel(channel).unwrap();
+                }
+                _ => {}
+            }
+        }
+    });
+    let mut client = Client::over(near, USER, &client_config().unwrap(), any_key()).unwrap();
+    client.authenticate_password(PASSWORD).unwrap();
+    client
+        .forward_remote_socks(Bind::tcp("localhost", 1))
+        .unwrap();
+    target.set_nonblocking(true).unwrap();
+    let mut reached = None;
+    until(|| {
+        client.serve(Some(Duration::from_millis(1))).unwrap();
+        reached = reached.take().or_else(|| target.accept().ok());
+        reached.is_some() && client.forwards().is_idle()
+    });
+    client.disconnect().unwrap();
+    server.join().unwrap();
 }
 
 /// Every form of request leads to the open port, an echo, and gets the right code of SOCKS 5 for

@@ -283,6 +283,26 @@ fn nobody_logs_in_where_no_login_is_configured() {
 }
 
 #[test]
+fn a_key_alone_does_not_make_anybody_root() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let (key, line, _) = new_key();
+    let file = TempFile::new("keys-of-anybody", &line);
+    let server = Server::start(&["--authorized-keys", file.path(), "--allow-all"]);
+    let login = |user| Client::connect(&server, user, &[Credential::Key(&*key)]);
+    let outcome = login("root").unwrap().run(vec![exec("id -u")]);
+    assert_eq!(outcome.text(), "0\n");
+    let mut stranger = login("no-such-account").unwrap();
+    while !stranger.driver.is_finished() {
+        stranger.driver.next_event().unwrap();
+    }
+    let log = server.stop();
+    let expected = "cannot become \"no-such-account\": there is no such account";
+    assert!(log.contains(expected), "{log}");
+}
+
+#[test]
 fn keys_log_in_with_the_options_of_their_lines() {
     let (plain, plain_line, _) = new_key();
     let (forced, forced_line, _) = new_key();
@@ -297,7 +317,8 @@ fn keys_log_in_with_the_options_of_their_lines() {
         ),
     );
     let pattern = file.path().replace("keys-of-me", "keys-of-%u");
-    let server = Server::start(&["--authorized-keys", &pattern, "--allow-all"]);
+    // Root has no such account, and would take nobody for itself who has but a key.
+    let server = Server::with_password(&["--authorized-keys", &pattern, "--allow-all"]);
     let login =
         |user, key: &dyn SigningKey| Client::connect(&server, user, &[Credential::Key(key)]);
 

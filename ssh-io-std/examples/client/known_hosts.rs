@@ -1,7 +1,8 @@
 //! Known hosts: finding the keys of a host in files of OpenSSH's form, and adding one (sshd(8)).
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use base64ct::{Base64, Encoding};
@@ -114,10 +115,13 @@ fn hash_matches(hashed: &str, host: &str) -> bool {
     mac.verify_slice(&hash).is_ok()
 }
 
-/// Adds a line to a file, which it makes if it is not there.
+/// Adds a line to a file, which it makes if it is not there, in a folder for its owner alone.
 pub(crate) fn add(file: &Path, host: &str, key: &PublicKey) -> io::Result<()> {
     if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)?;
     }
     let line = PublicKeyLine {
         key: key.clone(),
@@ -181,6 +185,20 @@ mod tests {
         ));
         let damaged = format!("|1|AAAA|!!!! {KEY}\n|1|AAAA {KEY}\n|1| {KEY}");
         assert!(matches!(known(&damaged, "").verdict(&key()), Verdict::New));
+    }
+
+    #[test]
+    fn a_new_folder_is_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let name = format!("ssh-io-std-known-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        add(&folder.join("known_hosts"), "h", &key()).unwrap();
+        let mode = fs::metadata(&folder).unwrap().permissions().mode();
+        let known = KnownHosts::read(&[folder.join("known_hosts")], "h");
+        fs::remove_dir_all(folder).unwrap();
+        assert_eq!(mode & 0o777, 0o700);
+        assert!(matches!(known.verdict(&key()), Verdict::Known));
     }
 
     #[test]

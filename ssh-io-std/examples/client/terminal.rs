@@ -150,16 +150,20 @@ pub(crate) fn ask(prompt: &str, echo: bool) -> io::Result<String> {
     answer
 }
 
+/// Bytes of an answer.
+const MAX_LINE: usize = 4096;
+
 /// One line, read by the byte so that nothing behind it is taken.
 pub(crate) fn line(source: &mut impl Read) -> io::Result<String> {
-    let mut line = Vec::new();
+    // Room for all of it: growing would leave copies of a password behind.
+    let mut line = Vec::with_capacity(MAX_LINE);
     let mut byte = [0];
     loop {
         match source.read(&mut byte)? {
             0 if line.is_empty() => return Err(io::ErrorKind::UnexpectedEof.into()),
             0 => break,
             _ if byte == *b"\n" => break,
-            _ if line.len() >= 4096 => return Err(io::ErrorKind::InvalidData.into()),
+            _ if line.len() >= MAX_LINE => return Err(io::ErrorKind::InvalidData.into()),
             _ => line.push(byte[0]),
         }
     }

@@ -30,40 +30,56 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Makes the calling thread one of the account, for good, groups first, while that is still
-    /// allowed. So are the threads and programs that it starts, and the files and sockets that it
-    /// makes and opens.
+    /// Has the calling thread act as the account, groups first, while that is still allowed: so do
+    /// the threads that it starts, and the files and sockets that it makes and opens are the
+    /// account's. A program becomes wholly the account's by [`Self::assume_for_good`].
     ///
-    /// The other threads stay what they are, which is the kernel's doing and not the C library's.
-    /// It keeps an honest server's files apart; a thread that runs foreign code could still reach
-    /// the memory of the others.
+    /// The thread stays root's by its real identity: whose it is, may signal it, and a deadly
+    /// signal for one thread ends all connections. The other threads stay what they are, which is
+    /// the kernel's doing and not the C library's. It keeps an honest server's files apart; a
+    /// thread that runs foreign code could still reach the memory of the others.
     pub(crate) fn assume(&self) -> io::Result<()> {
         #[cfg(target_os = "linux")]
         {
             use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
             set_thread_groups(&self.groups)?;
             set_thread_res_gid(self.gid, self.gid, self.gid)?;
-            set_thread_res_uid(self.uid, self.uid, self.uid)?;
+            set_thread_res_uid(Uid::ROOT, self.uid, Uid::ROOT)?;
             Ok(())
         }
         #[cfg(not(target_os = "linux"))]
         Err(io::ErrorKind::Unsupported.into())
     }
+
+    /// Gives the rest of root up, in a child of a thread that acts as the account. Makes one system
+    /// call and nothing else.
+    pub(crate) fn assume_for_good(uid: Uid) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        {
+            Ok(rustix::thread::set_thread_res_uid(uid, uid, uid)?)
+        }
+        #[cfg(not(target_os = "linux"))]
+        {
+            let _ = uid;
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }
 }
 
 impl Account {
     /// The account of a user. Root becomes the user, where the system has an account of that
-    /// name; otherwise everything runs as the account that started the server.
+    /// name; otherwise everything runs as the account that started the server. `None`: root has no
+    /// such account, and its own is not for whoever has a key or a ticket, unless the command line
+    /// names the user.
     ///
     /// Only local accounts are known: asking the name service is not possible in safe Rust.
-    pub(crate) fn of(user: &str) -> Self {
+    pub(crate) fn of(user: &str, is_named: bool) -> Option<Self> {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         let (passwd, groups) = (read("/etc/passwd"), read("/etc/group"));
         let own = geteuid();
-        let other = Entry::find(&passwd, |entry| entry.name == user)
-            .filter(|entry| own.is_root() && entry.uid != own);
-        match other {
-            Some(entry) => Self {
+        let account = match Entry::find(&passwd, |entry| entry.name == user) {
+            None if own.is_root() && !is_named => return None,
+            Some(entry) if own.is_root() && entry.uid != own => Self {
                 name: user.into(),
                 home: entry.home.into(),
                 shell: shell(entry.shell),
@@ -74,7 +90,7 @@ impl Account {
                     groups: groups_of(user, entry.gid, &groups),
                 }),
             },
-            None => {
+            _ => {
                 let entry = Entry::find(&passwd, |entry| entry.uid == own);
                 let home = env::var_os("HOME").filter(|home| !home.is_empty());
                 Self {
@@ -88,7 +104,8 @@ impl Account {
                     identity: None,
                 }
             }
-        }
+        };
+        Some(account)
     }
 }
 
@@ -161,9 +178,12 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_user_runs_as_ourselves() {
-        let account = Account::of("no such user");
+    fn an_unknown_user_runs_as_ourselves_but_is_root_only_by_name() {
+        let account = Account::of("no such user", true).unwrap();
         assert_eq!(account.identity, None);
         assert_eq!(account.name, "no such user");
+        let other = Account::of("no such user", false);
+        assert_eq!(other.is_none(), geteuid().is_root());
+        assert!(Account::of("root", false).is_some());
     }
 }

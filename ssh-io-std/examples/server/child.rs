@@ -5,12 +5,18 @@ use std::mem::MaybeUninit;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use rustix::process::{ioctl_tiocsctty, setsid};
+use rustix::process::{Uid, ioctl_tiocsctty, setsid};
+
+use crate::account::Identity;
 
 /// Makes the command's process the leader of a session of its own, with the default signal
-/// dispositions. With `terminal`, standard input becomes the terminal that controls the session.
-pub(crate) fn prepare(command: &mut Command, terminal: bool) {
+/// dispositions. With `terminal`, standard input becomes the terminal that controls the session;
+/// with `uid`, whom the calling thread acts as, the process is that account's for good.
+pub(crate) fn prepare(command: &mut Command, terminal: bool, uid: Option<Uid>) {
     let setup = move || -> io::Result<()> {
+        if let Some(uid) = uid {
+            Identity::assume_for_good(uid)?;
+        }
         setsid()?;
         if terminal {
             ioctl_tiocsctty(rustix::stdio::stdin())?;

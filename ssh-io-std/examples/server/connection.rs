@@ -30,7 +30,7 @@ pub(crate) struct Site {
 /// What is read from a program at once, and copied into the connection.
 const BUFFER: usize = 64 << 10;
 
-/// Serves a connection to its end, in a thread that serves no other, since it becomes the account
+/// Serves a connection to its end, in a thread that serves no other, since it acts as the account
 /// that logs in. Programs that still run then are hung up.
 pub(crate) fn serve(incoming: Incoming, site: &Site, log: &Log) -> io::Result<()> {
     let addresses = (incoming.peer_addr(), incoming.stream().local_addr()?);
@@ -150,18 +150,21 @@ impl Link<'_> {
         }
     }
 
-    /// From here on this thread is one of the account.
+    /// From here on this thread acts as the account.
     fn logged_in(&mut self, proof: &Authenticated) {
-        let account = Account::of(proof.user());
-        let assumed = account.identity.as_ref().map(|identity| identity.assume());
-        if let Some(Err(error)) = assumed {
-            self.log
-                .line(format_args!("cannot become {:?}: {error}", account.name));
-            let now = self.driver.now();
-            let connection = self.driver.connection_mut();
-            connection.disconnect(now, DisconnectReason::SERVICE_NOT_AVAILABLE, "");
-            return;
-        }
+        let user = proof.user();
+        let account = become_account(user, self.site.logins.names(user));
+        let account = match account {
+            Ok(account) => account,
+            Err(error) => {
+                self.log
+                    .line(format_args!("cannot become {user:?}: {error}"));
+                let now = self.driver.now();
+                let connection = self.driver.connection_mut();
+                connection.disconnect(now, DisconnectReason::SERVICE_NOT_AVAILABLE, "");
+                return;
+            }
+        };
         let grant = self.login.take_gathered();
         let (open, listen) = (grant.open, grant.listen);
         self.forwards
@@ -226,4 +229,14 @@ impl Link<'_> {
         };
         self.log.line(format_args!("{line}"));
     }
+}
+
+/// Has this thread act as the user's account.
+fn become_account(user: &str, is_named: bool) -> io::Result<Account> {
+    let no_account = || io::Error::new(io::ErrorKind::NotFound, "there is no such account");
+    let account = Account::of(user, is_named).ok_or_else(no_account)?;
+    if let Some(identity) = &account.identity {
+        identity.assume()?;
+    }
+    Ok(account)
 }

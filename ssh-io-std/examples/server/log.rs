@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,10 +15,12 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Appends to the file; without one, to standard error.
+    /// Appends to the file, a new one for our account alone; without one, to standard error.
     pub(crate) fn open(path: Option<&Path>) -> io::Result<Self> {
+        let mut options = File::options();
+        let options = options.append(true).create(true).mode(0o600);
         let sink: Box<dyn Write + Send> = match path {
-            Some(path) => Box::new(File::options().append(true).create(true).open(path)?),
+            Some(path) => Box::new(options.open(path)?),
             None => Box::new(io::stderr()),
         };
         Ok(Self {

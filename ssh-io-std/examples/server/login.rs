@@ -5,9 +5,11 @@
 mod gssapi;
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::OpenOptionsExt;
 
 use ssh_proto::crypto::PublicKey;
 use ssh_proto::{
@@ -18,6 +20,9 @@ use ssh_proto::{
 use crate::authorized_keys::{self, Grant};
 use crate::log::Log;
 use crate::methods::{MethodLists, Passed, name_of};
+
+/// Bytes of a file of keys: thousands of lines.
+const MAX_KEY_FILE: u64 = 1 << 20;
 
 /// Who may log in, and what all of them may do.
 #[derive(Debug)]
@@ -83,7 +88,7 @@ impl Logins {
 
     /// Looks the key up in the files, which are read anew each time.
     fn key(&self, user: &str, key: &PublicKey, peer: IpAddr, log: &Log) -> Option<Grant> {
-        self.key_files(user).find_map(|path| match fs::read(&path) {
+        self.key_files(user).find_map(|path| match read(&path) {
             Ok(file) => authorized_keys::search(&file, key, peer, |number, reason| {
                 log.line(format_args!("{path}:{number}: refused: {reason}"));
             }),
@@ -102,15 +107,35 @@ impl Logins {
             .map(move |path| path.replace("%u", user))
     }
 
+    /// Whether the command line names the user.
+    pub(crate) fn names(&self, user: &str) -> bool {
+        self.passwords.iter().any(|(name, _)| name == user)
+    }
+
     /// Whether a user of this name could log in at all.
     fn knows(&self, user: &str) -> bool {
-        let named = self.passwords.iter().any(|(name, _)| name == user);
-        // The KDC's users are not known here.
-        named
+        self.names(user)
+            // The KDC's users are not known here.
             || self.gssapi
             || self
                 .key_files(user)
                 .any(|path| fs::exists(path).unwrap_or(false))
+    }
+}
+
+/// Reads a file that may be its user's own, and so could be a pipe that nobody writes, or have no
+/// end.
+fn read(path: &str) -> io::Result<Vec<u8>> {
+    let mut options = File::options();
+    let options = options.read(true).custom_flags(libc::O_NONBLOCK);
+    let file = options.open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    match file.take(MAX_KEY_FILE + 1).read_to_end(&mut bytes)? as u64 {
+        0..=MAX_KEY_FILE => Ok(bytes),
+        _ => Err(io::ErrorKind::FileTooLarge.into()),
     }
 }
 
@@ -326,6 +351,28 @@ mod tests {
         let logins = logins();
         assert!(logins.knows("a") && logins.knows("dev") && !logins.knows("c"));
         assert!(!logins.knows(".."));
+    }
+
+    #[test]
+    fn files_of_keys_have_an_end_and_are_there_at_once() {
+        let folder = std::env::temp_dir().join(format!("ssh-keys-{}", std::process::id()));
+        fs::create_dir(&folder).unwrap();
+        let path = |name| folder.join(name).to_str().unwrap().to_owned();
+        let made = std::process::Command::new("mkfifo")
+            .arg(path("pipe"))
+            .status();
+        let size = |name, len: u64| File::create(path(name)).unwrap().set_len(len).unwrap();
+        size("most", MAX_KEY_FILE);
+        size("more", MAX_KEY_FILE + 1);
+        let read = |name| read(&path(name)).map(|bytes| bytes.len() as u64);
+        assert!(made.unwrap().success() && read("pipe").is_err());
+        assert_eq!(read("most").unwrap(), MAX_KEY_FILE);
+        assert_eq!(
+            read("more").unwrap_err().kind(),
+            io::ErrorKind::FileTooLarge
+        );
+        assert!(super::read("/dev/zero").is_err() && super::read("/").is_err());
+        fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

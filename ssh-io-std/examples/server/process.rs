@@ -1,11 +1,12 @@
 //! A program of a session: started, fed, read, signalled and reaped.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, PipeReader};
+use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -55,7 +56,7 @@ enum Wires {
 }
 
 impl Process {
-    /// Starts a program for the account, which the calling thread has become, on the terminal if
+    /// Starts a program for the account, which the calling thread acts as, on the terminal if
     /// there is one.
     pub(crate) fn start(
         program: &Program<'_>,
@@ -82,33 +83,26 @@ impl Process {
             true => account.home.as_os_str(),
             false => OsStr::new("/"),
         });
-        child::prepare(&mut command, pty.is_some());
-        // What can fail for want of descriptors comes before there is a child.
+        let uid = account.identity.as_ref().map(|identity| identity.uid);
+        child::prepare(&mut command, pty.is_some(), uid);
+        // What can fail for want of descriptors or threads comes before there is a child.
         let (ended, end) = io::pipe()?;
-        let (mut child, wires) = match pty {
+        let exit = Arc::new(Mutex::new(None));
+        let (hand_over, child) = sync_channel(1);
+        reap(child, Arc::clone(&exit), end)?;
+        let (child, wires) = match pty {
             Some(pty) => on_terminal(command, pty)?,
             None => on_pipes(command)?,
         };
         let leader = Pid::from_child(&child);
-        let exit = Arc::new(Mutex::new(None));
-        let process = Self {
+        // The other end waits for it.
+        let _ = hand_over.send(child);
+        Ok(Self {
             wires,
             leader,
-            exit: Arc::clone(&exit),
+            exit,
             ended,
-        };
-        // Waiting is left to a thread, so that the program is reaped whatever becomes of its
-        // connection.
-        thread::Builder::new().stack_size(64 << 10).spawn(move || {
-            // The process id stays taken until `wait`, under the lock that `signal` holds.
-            let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-            while waitid(WaitId::Pid(leader), options).is_err_and(|error| error == Errno::INTR) {}
-            let mut exit = exit.lock().unwrap_or_else(PoisonError::into_inner);
-            *exit = child.wait().ok();
-            drop(exit);
-            drop(end);
-        })?;
-        Ok(process)
+        })
     }
 
     /// The terminal that the program runs on.
@@ -226,6 +220,30 @@ impl Drop for Process {
     }
 }
 
+/// Leaves waiting to a thread, so that a program is reaped whatever becomes of its connection. `end`
+/// is closed when it has ended.
+fn reap(
+    children: Receiver<Child>,
+    exit: Arc<Mutex<Option<ExitStatus>>>,
+    end: PipeWriter,
+) -> io::Result<()> {
+    let wait = move || {
+        let Ok(mut child) = children.recv() else {
+            return;
+        };
+        // The process id stays taken until `wait`, under the lock that `signal` holds.
+        let leader = WaitId::Pid(Pid::from_child(&child));
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        while waitid(leader.clone(), options).is_err_and(|error| error == Errno::INTR) {}
+        let mut exit = exit.lock().unwrap_or_else(PoisonError::into_inner);
+        *exit = child.wait().ok();
+        drop(exit);
+        drop(end);
+    };
+    thread::Builder::new().stack_size(64 << 10).spawn(wait)?;
+    Ok(())
+}
+
 fn on_terminal(mut command: Command, pty: Pty) -> io::Result<(Child, Wires)> {
     ioctl_fionbio(&pty.terminal.0, true)?;
     command
@@ -324,12 +342,16 @@ mod tests {
     use crate::account::Identity;
 
     fn start(line: &str, pty: Option<Pty>) -> Process {
+        start_as(None, line, pty)
+    }
+
+    fn start_as(identity: Option<Identity>, line: &str, pty: Option<Pty>) -> Process {
         let account = Account {
             name: "me".into(),
             home: "/".into(),
             shell: "/bin/sh".into(),
             path: "/usr/bin:/bin".into(),
-            identity: None,
+            identity,
         };
         let environment = [("PATH".into(), account.path.clone())];
         let program = Program::Command(OsStr::new(line));
@@ -445,18 +467,23 @@ mod tests {
         if !rustix::process::geteuid().is_root() {
             return;
         }
-        let identity = Identity {
+        let identity = || Identity {
             uid: Uid::from_raw(12_345),
             gid: Gid::from_raw(12_346),
             groups: [12_346, 12_347].map(Gid::from_raw).to_vec(),
         };
-        // For good: the thread ends with it.
         let user = thread::spawn(move || {
-            identity.assume().unwrap();
+            identity().assume().unwrap();
+            // Who may signal one of our threads may end them all.
+            let ours = rustix::thread::gettid().as_raw_nonzero();
             for pty in [None, Some(terminal())] {
-                let script = "id -u; id -ru; id -g; id -rg; id -G; test ! -t 0 || : < $SSH_TTY";
-                let mut process = start(script, pty);
-                let expected = "12345\n12345\n12346\n12346\n12346 12347\n";
+                let script = format!(
+                    "id -u; id -ru; id -g; id -rg; id -G; test ! -t 0 || : < $SSH_TTY
+                    grep -E '^(Uid|CapPrm):' /proc/self/status; kill -0 {ours} 2>&- || echo no"
+                );
+                let mut process = start_as(Some(identity()), &script, pty);
+                let expected = "12345\n12345\n12346\n12346\n12346 12347\n\
+                    Uid:\t12345\t12345\t12345\t12345\nCapPrm:\t0000000000000000\nno\n";
                 assert_eq!(output(&mut process), expected);
                 assert!(exit(&process).success());
             }

@@ -9,13 +9,12 @@ mod remote;
 mod remote_socks;
 mod session;
 pub mod socks;
+mod target;
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -28,12 +27,13 @@ use ssh_proto::{
 use self::connect::Connecting;
 use self::dialogue::Dialogue;
 pub use self::listen::{ListenId, ListenSocket, bind_private};
-use self::listen::{Listener, Purpose, path_bytes};
+use self::listen::{Listener, Purpose};
 pub use self::pump::{Duplex, Pump, Socket};
 pub use self::remote::Bind;
 use self::remote::Remote;
 use self::remote_socks::Proxied;
 use self::socks::SocksRequest;
+pub use self::target::{Gateway, Target};
 use crate::transport::Interest;
 use crate::x11::{CookieSwap, X11Forward};
 
@@ -56,67 +56,6 @@ const BUFFER: usize = 64 << 10;
 
 /// When a connection that found no room for a channel tries again. Room can come without an event.
 const RETRY: Duration = Duration::from_millis(100);
-
-/// Where forwarded connections go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// A port of a host, by name or address.
-    Tcp {
-        /// The host.
-        host: String,
-        /// The port.
-        port: u16,
-    },
-    /// A UNIX socket.
-    Unix(PathBuf),
-}
-
-impl Target {
-    /// A port of a host, by name or address.
-    pub fn tcp(host: impl Into<String>, port: u16) -> Self {
-        let host = host.into();
-        Self::Tcp { host, port }
-    }
-
-    /// The channel that asks the peer to connect to it (RFC 4254 section 7.2).
-    fn channel(&self, originator_address: Bytes, originator_port: u32) -> ChannelKind {
-        match self {
-            Self::Tcp { host, port } => ChannelKind::DirectTcpip {
-                host: host.clone().into(),
-                port: (*port).into(),
-                originator_address,
-                originator_port,
-            },
-            Self::Unix(path) => ChannelKind::DirectStreamlocal {
-                path: path_bytes(path),
-            },
-        }
-    }
-
-    /// What a peer asks to be connected to.
-    fn asked(kind: &ChannelKind) -> Option<Self> {
-        match kind {
-            ChannelKind::DirectTcpip { host, port, .. } => Some(Self::Tcp {
-                host: str::from_utf8(host).ok()?.to_owned(),
-                port: u16::try_from(*port).ok()?,
-            }),
-            ChannelKind::DirectStreamlocal { path } => {
-                Some(Self::Unix(OsStr::from_bytes(path).into()))
-            }
-            _ => None,
-        }
-    }
-}
-
-/// Where a server listens for its client, given what the client asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gateway {
-    /// On the machine itself only, whatever was asked (OpenSSH's `GatewayPorts no`).
-    Loopback,
-    /// At the address asked for (OpenSSH's `GatewayPorts clientspecified`): an address in digits,
-    /// `localhost`, or all addresses, as the empty one or `*`. Other names are refused.
-    AsAsked,
-}
 
 type PermitOpen = Box<dyn FnMut(&Target) -> bool + Send>;
 type PermitListen = Box<dyn FnMut(&GlobalRequest) -> Option<Gateway> + Send>;
@@ -330,6 +269,7 @@ impl Forwards {
 
     /// Takes an event, and gives it back if it is not, or not only, about what is forwarded:
     /// the end of the connection and the replies to global requests always come back.
+    #[must_use = "an event that comes back is the application's to handle"]
     pub fn handle<C: Connection>(&mut self, event: Event, connection: &mut C) -> Option<Event> {
         match event {
             Event::ChannelOpened(channel)

@@ -148,9 +148,18 @@ pub struct Pump<S> {
 impl<S: Duplex> Pump<S> {
     /// Joins a channel, which may be still opening, to a stream, which must not block.
     pub const fn new(channel: ChannelId, stream: S) -> Self {
+        Self::with(channel, Some(stream))
+    }
+
+    /// For a channel that is closed from here, and that the peer has to close yet.
+    pub(super) const fn without_stream(channel: ChannelId) -> Self {
+        Self::with(channel, None)
+    }
+
+    const fn with(channel: ChannelId, stream: Option<S>) -> Self {
         Self {
             channel,
-            stream: Some(stream),
+            stream,
             held: Bytes::new(),
             early: Bytes::new(),
             swap: None,

@@ -26,6 +26,8 @@ pub(super) struct Proxied {
     output: BytesMut,
     stage: Stage,
     ended: bool,
+    /// The channel is no more.
+    gone: bool,
     deadline: Instant,
 }
 
@@ -46,7 +48,8 @@ impl Proxied {
     }
 
     pub(super) fn handle(&mut self, event: &Event) {
-        self.ended |= matches!(event, Event::Eof(_) | Event::ChannelClosed(_));
+        self.gone |= matches!(event, Event::ChannelClosed(_));
+        self.ended |= self.gone || matches!(event, Event::Eof(_));
     }
 
     /// Goes on as far as it can: up to the socket, with the request that it answers.
@@ -134,6 +137,7 @@ impl Forwards {
                 output: BytesMut::new(),
                 stage: Stage::Asking,
                 ended: false,
+                gone: false,
                 deadline: Instant::now() + TIMEOUT,
             });
         }
@@ -157,10 +161,17 @@ impl Forwards {
                     if proxied.ended {
                         pump.handle(&Event::Eof(proxied.channel));
                     }
+                    if proxied.gone {
+                        pump.handle(&Event::ChannelClosed(proxied.channel));
+                    }
                     self.link(pump, None);
                 }
-                // It may be closed already.
-                _ => drop(connection.close_channel(proxied.channel)),
+                _ if proxied.gone => {}
+                _ => {
+                    let _ = connection.close_channel(proxied.channel);
+                    // Its last events are nobody else's.
+                    self.link(Pump::without_stream(proxied.channel), None);
+                }
             }
         }
     }

@@ -41,7 +41,7 @@ pub(crate) fn permit_all(forwards: &mut Forwards) {
     forwards.permit_listen(|_| Some(Gateway::AsAsked));
 }
 
-fn client_config() -> Result<Arc<ClientConfig>, ConfigError> {
+pub(crate) fn client_config() -> Result<Arc<ClientConfig>, ConfigError> {
     ClientConfig::builder(rustcrypto::provider())
         .peer_channels(PeerOpens::ALL)
         .build()
