@@ -108,6 +108,7 @@ fn a_refused_client_is_told_why() {
             let Some(Disconnected::ByPeer {
                 reason,
                 description,
+                ..
             }) = &client.ended
             else {
                 panic!("{:?}", client.ended);
