@@ -165,6 +165,9 @@ fn config(
     let mut limits = Limits::default();
     // People are asked, and may take their time.
     (limits.login_grace, limits.decision_timeout) = (None, None);
+    if let Some(timeout) = options.connect_timeout()?.filter(|time| !time.is_zero()) {
+        limits.handshake_timeout = Some(timeout);
+    }
     (limits.keepalive_interval, limits.keepalive_max) = options.server_alive()?;
     let (bytes, age) = options.rekey_limit()?;
     limits.rekey_bytes = bytes.unwrap_or(limits.rekey_bytes);
