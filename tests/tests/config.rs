@@ -92,7 +92,8 @@ fn identifications_and_limits_are_checked() {
             "{software:?} {comment:?}"
         );
     }
-    let changes: [(&str, fn(&mut Limits)); 7] = [
+    type Change = fn(&mut Limits);
+    let changes: [(&str, Change); 7] = [
         ("rekey_bytes", |l| l.rekey_bytes = 0),
         ("rekey_packets", |l| l.rekey_packets = 0),
         ("deferred_messages", |l| l.deferred_messages = 0),
