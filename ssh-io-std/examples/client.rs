@@ -170,6 +170,9 @@ fn config(
     let mut limits = Limits::default();
     // People are asked, and may take their time.
     (limits.login_grace, limits.decision_timeout) = (None, None);
+    if let Some(timeout) = options.connect_timeout()?.filter(|time| !time.is_zero()) {
+        limits.handshake_timeout = Some(timeout);
+    }
     (limits.keepalive_interval, limits.keepalive_max) = options.server_alive()?;
     // A server that is told to replace its keys after each 64 KiB is no attack.
     limits.peer_rekeys = 10_000;

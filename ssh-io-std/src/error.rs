@@ -58,6 +58,7 @@ impl fmt::Display for ClientError {
             Self::Disconnected(Disconnected::ByPeer {
                 reason,
                 description,
+                ..
             }) => {
                 write!(f, "disconnected by the peer: {description} ({})", reason.0)
             }

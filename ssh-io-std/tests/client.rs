@@ -5,10 +5,16 @@ mod common;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 
-use common::{PASSWORD, USER, any_key, client_config, login, pipe, serve};
-use ssh_io_std::{Client, ClientError, Closures, Credential, Exit, Session, Stream, Wait};
+use common::{PASSWORD, USER, any_key, client_config, login, pipe, serve, serve_as};
+use ssh_io_std::{
+    Client, ClientError, Closures, Credential, Exit, OsRandom, Session, Stream, Wait,
+};
+use ssh_proto::crypto::rustcrypto;
 use ssh_proto::error::DisconnectReason;
-use ssh_proto::{Disconnected, Error, HostKeyCheck, Password};
+use ssh_proto::{
+    ChannelRequest, Disconnected, Error, HostKeyCheck, OpenFailure, Password, PeerOpens,
+    ServerConfig, limits,
+};
 
 fn tcp() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -66,6 +72,14 @@ fn exercise<T: Wait>(client: &mut Client<T>, bulk: usize) {
         io::copy(&mut session, &mut io::sink()).unwrap(),
         bulk as u64
     );
+    drop(session);
+
+    let mut session = client.exec("cat").unwrap();
+    echo(&mut session, 1);
+    session
+        .notify(&ChannelRequest::Signal("TERM".into()))
+        .unwrap();
+    assert_eq!(session.wait().unwrap(), Exit::Status(143));
     drop(session);
 
     let mut session = client.exec("sink").unwrap();
@@ -302,4 +316,46 @@ fn q2_a_half_closed_peer_is_answered() {
         "{error:?}"
     );
     assert!(peer.join().unwrap().starts_with(b"SSH-2.0-"));
+}
+
+#[test]
+fn what_cannot_be_done_says_why_and_leaves_the_rest() {
+    let (near, far) = tcp();
+    let server = serve(far);
+    let mut client = login(near);
+    let session = client.exec("source 5000").unwrap();
+    assert!(matches!(
+        session.output(4999),
+        Err(ClientError::OutputUnread)
+    ));
+    let output = client.exec("source 5000").unwrap().output(5000).unwrap();
+    assert_eq!(output.stdout.len(), 5000);
+    client.disconnect().unwrap();
+    assert!(said_goodbye(server.join().unwrap()));
+
+    let (near, far) = tcp();
+    let provider = rustcrypto::provider();
+    let key = provider
+        .keys
+        .generate("ssh-ed25519", &mut OsRandom)
+        .unwrap();
+    let config = ServerConfig::builder(provider.clone())
+        .signing_host_key(provider.signing_key(&key).unwrap())
+        .peer_channels(PeerOpens::NONE);
+    let server = serve_as(far, config.build().unwrap());
+    let mut client = login(near);
+    for _ in 0..2 {
+        let refused = client.session().unwrap_err();
+        assert!(
+            matches!(refused, ClientError::OpenRefused { reason, .. }
+                if reason == OpenFailure::ADMINISTRATIVELY_PROHIBITED),
+            "{refused}"
+        );
+    }
+    client.disconnect().unwrap();
+    server.join().unwrap();
+
+    let user = "x".repeat(limits::MAX_USER_NAME + 1);
+    let client = Client::over(tcp().0, &user, &client_config(), any_key());
+    assert!(matches!(client, Err(ClientError::NotBegun(_))));
 }

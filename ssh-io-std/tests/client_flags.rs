@@ -137,6 +137,21 @@ fn connect_timeout_ends_waiting_for_a_host_that_does_not_answer() {
 }
 
 #[test]
+fn connect_timeout_ends_waiting_for_a_host_that_says_nothing() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = format!("-p{}", listener.local_addr().unwrap().port());
+    let folder = Folder::new();
+    let begin = Instant::now();
+    let flags = ["-Fnone", "-oConnectTimeout=1", &port, "127.0.0.1", "x"];
+    let output = run(&mut client(&folder, &flags));
+    let elapsed = begin.elapsed();
+    assert_eq!(output.status.code(), Some(255));
+    assert!(!stderr(&output).is_empty());
+    assert!(elapsed >= Duration::from_secs(1), "{elapsed:?}");
+    assert!(elapsed < Duration::from_secs(15), "{elapsed:?}");
+}
+
+#[test]
 fn server_alive_ends_the_connection_to_a_silent_server() {
     let setup = Setup::new();
     let port = format!("-p{}", setup.server.port());

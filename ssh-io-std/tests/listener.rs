@@ -56,6 +56,28 @@ fn a_client_logs_in_through_a_listener() {
 }
 
 #[test]
+fn addresses_of_either_family_and_names_are_bound() {
+    for address in ["127.0.0.1:0", "[::1]:0", "localhost:0"] {
+        // Not every machine has the newer family.
+        if address.starts_with('[') && TcpListener::bind(address).is_err() {
+            continue;
+        }
+        let mut listener = Listener::bind(address, server_config()).unwrap();
+        let bound = listener.local_addr().unwrap();
+        assert!(bound.ip().is_loopback() && bound.port() != 0);
+        assert!(bound.is_ipv6() || !address.starts_with('['));
+        let peer = TcpStream::connect(bound).unwrap();
+        let incoming = listener.accept().unwrap();
+        assert_eq!(incoming.peer_addr(), peer.local_addr().unwrap());
+        // Its port is taken, and free once it is dropped.
+        assert!(Listener::bind(bound, server_config()).is_err());
+        incoming.refuse();
+        drop((listener, peer));
+        Listener::bind(bound, server_config()).unwrap();
+    }
+}
+
+#[test]
 fn a_refused_connection_hears_nothing() {
     let mut listener = listener();
     let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();

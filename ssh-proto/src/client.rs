@@ -35,7 +35,7 @@ impl ClientConfig {
     /// Begins with everything that the provider has, in its order of preference.
     ///
     /// Two deadlines of [`Limits`] are off for clients, where people are asked: `login_grace` and
-    /// `decision_timeout`. The handshake is bounded by `kex_timeout`.
+    /// `decision_timeout`. The handshake is bounded by `handshake_timeout`.
     pub fn builder(provider: CryptoProvider) -> ClientConfigBuilder {
         let limits = Limits {
             login_grace: None,

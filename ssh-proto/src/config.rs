@@ -10,7 +10,7 @@ use crate::error::ApiMisuse;
 use crate::limits::{Limits, MAX_USER_NAME};
 use crate::mux::{ExtendedData, PeerOpens};
 use crate::transport::ident::Identification;
-use crate::transport::kex::negotiate::Offer;
+use crate::transport::kex::negotiate::{DirectionOffer, Offer};
 
 /// Why a config was not built.
 #[non_exhaustive]
@@ -62,6 +62,23 @@ impl From<ApiMisuse> for ConfigError {
     }
 }
 
+/// What is to protect packets of one direction, all of the provider's where no names are given.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct DirectionNames {
+    pub(crate) ciphers: Option<Vec<String>>,
+    pub(crate) macs: Option<Vec<String>>,
+}
+
+impl DirectionNames {
+    fn offer(&self, provider: &CryptoProvider) -> Result<DirectionOffer, ConfigError> {
+        Ok(DirectionOffer {
+            ciphers: pick(&provider.ciphers, self.ciphers.as_deref(), |a| a.name())?,
+            macs: pick(&provider.macs, self.macs.as_deref(), |a| a.name())?,
+            compression: provider.compression.to_vec(),
+        })
+    }
+}
+
 /// What both builders collect.
 #[derive(Debug, Clone)]
 pub(crate) struct Common {
@@ -71,8 +88,8 @@ pub(crate) struct Common {
     pub(crate) comment: Option<String>,
     pub(crate) kex: Option<Vec<String>>,
     pub(crate) host_keys: Option<Vec<String>>,
-    pub(crate) ciphers: Option<Vec<String>>,
-    pub(crate) macs: Option<Vec<String>>,
+    pub(crate) client_to_server: DirectionNames,
+    pub(crate) server_to_client: DirectionNames,
     pub(crate) public_keys: Option<Vec<String>>,
     pub(crate) report_ignore: bool,
     pub(crate) require_strict_kex: bool,
@@ -90,8 +107,8 @@ impl Common {
             comment: None,
             kex: None,
             host_keys: None,
-            ciphers: None,
-            macs: None,
+            client_to_server: DirectionNames::default(),
+            server_to_client: DirectionNames::default(),
             public_keys: None,
             report_ignore: false,
             require_strict_kex: false,
@@ -115,20 +132,21 @@ impl Common {
             host_keys: pick(&provider.signatures, self.host_keys.as_deref(), |a| {
                 a.name()
             })?,
-            ciphers: pick(&provider.ciphers, self.ciphers.as_deref(), |a| a.name())?,
-            macs: pick(&provider.macs, self.macs.as_deref(), |a| a.name())?,
-            compression: provider.compression.to_vec(),
+            client_to_server: self.client_to_server.offer(provider)?,
+            server_to_client: self.server_to_client.offer(provider)?,
         };
         if let Some(kex) = offer.kex.iter().find(|kex| kex.shape() != KexShape::Ecdh) {
             return Err(ConfigError::UnknownAlgorithm(kex.name().to_owned()));
         }
+        let directions = [&offer.client_to_server, &offer.server_to_client];
+        let any = |is_empty: fn(&DirectionOffer) -> bool| directions.into_iter().any(is_empty);
         let empty = [
             (offer.kex.is_empty(), "key exchange methods"),
             (offer.host_keys.is_empty(), "host key algorithms"),
-            (offer.ciphers.is_empty(), "ciphers"),
-            (offer.compression.is_empty(), "compression methods"),
+            (any(|one| one.ciphers.is_empty()), "ciphers"),
+            (any(|one| one.compression.is_empty()), "compression methods"),
             (
-                offer.macs.is_empty() && offer.ciphers.iter().any(|cipher| !cipher.is_aead()),
+                any(|one| one.macs.is_empty() && one.ciphers.iter().any(|c| !c.is_aead())),
                 "MACs",
             ),
         ];
@@ -229,14 +247,56 @@ macro_rules! common_setters {
         /// The ciphers to offer in both directions, in order of preference. Default: all of the
         /// provider's.
         pub fn ciphers<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
-            self.common.ciphers = Some(names.into_iter().map(Into::into).collect());
+            let names: Vec<String> = names.into_iter().map(Into::into).collect();
+            self.common.client_to_server.ciphers = Some(names.clone());
+            self.common.server_to_client.ciphers = Some(names);
+            self
+        }
+
+        /// The ciphers to offer for packets of the client alone.
+        pub fn ciphers_client_to_server<N: Into<String>>(
+            mut self,
+            names: impl IntoIterator<Item = N>,
+        ) -> Self {
+            self.common.client_to_server.ciphers =
+                Some(names.into_iter().map(Into::into).collect());
+            self
+        }
+
+        /// The ciphers to offer for packets of the server alone.
+        pub fn ciphers_server_to_client<N: Into<String>>(
+            mut self,
+            names: impl IntoIterator<Item = N>,
+        ) -> Self {
+            self.common.server_to_client.ciphers =
+                Some(names.into_iter().map(Into::into).collect());
             self
         }
 
         /// The MACs to offer in both directions, in order of preference. Default: all of the
         /// provider's.
         pub fn macs<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
-            self.common.macs = Some(names.into_iter().map(Into::into).collect());
+            let names: Vec<String> = names.into_iter().map(Into::into).collect();
+            self.common.client_to_server.macs = Some(names.clone());
+            self.common.server_to_client.macs = Some(names);
+            self
+        }
+
+        /// The MACs to offer for packets of the client alone.
+        pub fn macs_client_to_server<N: Into<String>>(
+            mut self,
+            names: impl IntoIterator<Item = N>,
+        ) -> Self {
+            self.common.client_to_server.macs = Some(names.into_iter().map(Into::into).collect());
+            self
+        }
+
+        /// The MACs to offer for packets of the server alone.
+        pub fn macs_server_to_client<N: Into<String>>(
+            mut self,
+            names: impl IntoIterator<Item = N>,
+        ) -> Self {
+            self.common.server_to_client.macs = Some(names.into_iter().map(Into::into).collect());
             self
         }
 

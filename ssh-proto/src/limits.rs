@@ -176,7 +176,9 @@ pub const MAX_AGENT_UNLOCK_DELAY: Duration = Duration::from_secs(10);
 pub struct Limits {
     /// From construction to successful authentication. Default 120 s, as OpenSSH's `LoginGraceTime`.
     pub login_grace: Option<Duration>,
-    /// From our `KEXINIT` to the peer's `NEWKEYS`. Default 60 s: a peer that never finishes must not hold replies for ever (CVE-2025-22869).
+    /// What the peer has for the first key exchange, its identification included; time that the application takes does not count. Default 60 s.
+    pub handshake_timeout: Option<Duration>,
+    /// From our `KEXINIT` to the peer's `NEWKEYS` when keys are replaced. Default 60 s: a peer that never finishes must not hold replies for ever (CVE-2025-22869).
     pub kex_timeout: Option<Duration>,
     /// How long the application may leave a question that pauses the connection. Default 120 s.
     pub decision_timeout: Option<Duration>,
@@ -244,6 +246,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             login_grace: Some(Duration::from_secs(120)),
+            handshake_timeout: Some(Duration::from_secs(60)),
             kex_timeout: Some(Duration::from_secs(60)),
             decision_timeout: Some(Duration::from_secs(120)),
             rekey_bytes: 1 << 30,

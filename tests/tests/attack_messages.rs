@@ -18,9 +18,10 @@ use ssh_tests::{Hostile, Mode, RawPeer, Stage};
 fn b13_disconnect_in_any_shape_ends_it() {
     fn test<E: Asked>(mode: Mode) {
         let long = vec![b'x'; 30_000];
-        let whole = message(1, &[F::U(11), F::S(b"bye"), F::S(b"")]);
+        let whole = message(1, &[F::U(11), F::S(b"bye"), F::S(b"en")]);
         let mut shapes: Vec<Vec<u8>> = (1..=whole.len()).map(|end| whole[..end].to_vec()).collect();
         shapes.push(message(1, &[F::U(u32::MAX), F::S(&long), F::S(b"")]));
+        shapes.push(message(1, &[F::U(11), F::S(b""), F::S(&long)]));
         shapes.push(message(
             1,
             &[
@@ -51,6 +52,7 @@ fn b13_disconnect_in_any_shape_ends_it() {
                 let Some(Disconnected::ByPeer {
                     reason,
                     description,
+                    language,
                 }) = &h.ended
                 else {
                     panic!("{:?}", h.ended);
@@ -59,8 +61,14 @@ fn b13_disconnect_in_any_shape_ends_it() {
                     .get(1..5)
                     .map_or(0, |r| u32::from_be_bytes(r.try_into().unwrap()));
                 assert_eq!(reason.0, said);
-                assert!(description.as_bytes().len() <= 1024);
-                assert!(!description.to_string().contains(['\x1b', '\x07']));
+                for text in [description, language] {
+                    assert!(text.as_bytes().len() <= 1024);
+                    assert!(!text.to_string().contains(['\x1b', '\x07']));
+                }
+                if shape == whole {
+                    assert_eq!(description.as_bytes(), b"bye");
+                    assert_eq!(language.as_bytes(), b"en");
+                }
             }
         }
     }
@@ -80,12 +88,14 @@ fn b13_the_longest_disconnect() {
         let Some(Disconnected::ByPeer {
             reason,
             description,
+            language,
         }) = &h.ended
         else {
             panic!("{:?}", h.ended);
         };
         assert_eq!(reason.0, u32::MAX);
         assert_eq!(description.as_bytes(), &text[..1024]);
+        assert_eq!(language.as_bytes(), b"");
     }
     both(test::<ClientConnection>, test::<ServerConnection>);
 }

@@ -371,8 +371,13 @@ fn b12_floods_are_consumed() {
             assert_eq!(h.ended, None);
             assert_eq!(h.events.len(), 2 * count);
             match E::shared(&h.events[0]) {
-                Some(Event::Debug { message, .. }) => {
+                Some(Event::Debug {
+                    always_display: true,
+                    message,
+                    language,
+                }) => {
                     assert_eq!(message.as_bytes(), text);
+                    assert_eq!(language.as_bytes(), b"\xff");
                     assert!(!message.to_string().contains(['\x1b', '\x07', '\r']));
                 }
                 other => panic!("{other:?}"),

@@ -187,3 +187,71 @@ fn links_between_documents_hold() {
     }
     assert!(checked > 5);
 }
+
+/// The tokens that the core hands out, and what takes each of them by value.
+fn tokens_and_answers() -> Vec<(String, Vec<String>)> {
+    let tokens = read("ssh-proto/src/engine/token.rs") + &read("ssh-proto/src/engine/policy.rs");
+    let names = tokens.split("#[must_use = ").skip(1).filter_map(|rest| {
+        let (_, name) = rest.split_once("pub struct ")?;
+        Some(name.split([' ', '(', '<']).next()?.to_owned())
+    });
+    let faces = [
+        "client",
+        "server",
+        "server/auth",
+        "server/policy",
+        "connection",
+    ];
+    let faces = faces.map(|name| read(&format!("ssh-proto/src/{name}.rs")));
+    let mut found: Vec<(String, Vec<String>)> = names.map(|name| (name, Vec::new())).collect();
+    for face in &faces {
+        // Methods of a trait have no `pub`; those that are private stand in `pub(crate)` or bare
+        // behind four blanks in the others.
+        let start = match face.contains("pub trait Connection") {
+            true => "\n    fn ",
+            false => "\n    pub fn ",
+        };
+        for method in face.split(start).skip(1) {
+            let (head, _) = method.split_once('{').unwrap_or((method, ""));
+            let (name, arguments) = head.split_once('(').unwrap();
+            for (token, answers) in &mut found {
+                let takes = [',', ')'].map(|end| arguments.contains(&format!(": {token}{end}")));
+                if takes.contains(&true) {
+                    answers.push(name.to_owned());
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Each token has one row, which names all that answers it.
+#[test]
+fn every_token_and_its_answers_are_in_the_table() {
+    let page = read("docs/driving.md");
+    let table = between(&page, "## Tokens", "\n## ");
+    let tokens = tokens_and_answers();
+    assert!(tokens.len() > 12, "{tokens:?}");
+    for (token, answers) in tokens {
+        assert!(!answers.is_empty(), "nothing answers {token}");
+        let rows: Vec<&str> = table
+            .lines()
+            .filter(|line| {
+                let token = format!("`{token}`");
+                line.split('|')
+                    .nth(2)
+                    .is_some_and(|cell| cell.contains(&token))
+            })
+            .collect();
+        let [row] = rows[..] else {
+            panic!("{token} has {} rows", rows.len());
+        };
+        for answer in answers {
+            assert_eq!(
+                row.matches(&format!("`{answer}`")).count(),
+                1,
+                "{answer} in the row of {token}"
+            );
+        }
+    }
+}

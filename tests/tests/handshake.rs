@@ -369,6 +369,41 @@ fn e2_directions_differ() {
     });
 }
 
+/// E2: what a config says of one direction leaves the other alone, on either side.
+#[test]
+fn e2_a_direction_has_its_own_lists() {
+    const GCM: &str = "aes256-gcm@openssh.com";
+    for_each_mode(|mode| {
+        for by_client in [true, false] {
+            let pair = Pair::builder(mode);
+            let mut pair = match by_client {
+                true => pair.client(|b| {
+                    b.ciphers([GCM])
+                        .ciphers_client_to_server(["aes128-ctr"])
+                        .macs_client_to_server(["hmac-sha2-256"])
+                }),
+                false => pair.server(|b| {
+                    b.ciphers([GCM])
+                        .ciphers_server_to_client(["aes192-ctr"])
+                        .macs_server_to_client(["hmac-sha2-512"])
+                }),
+            }
+            .build();
+            let mut client = ClientApp::new([Job::with_input("echo", "hello")]);
+            let mut server = ServerApp::new();
+            run_session(&mut pair, &mut client, &mut server);
+            let expected = match by_client {
+                true => [("aes128-ctr", Some("hmac-sha2-256")), (GCM, None)],
+                false => [(GCM, None), ("aes192-ctr", Some("hmac-sha2-512"))],
+            };
+            for keys in client.exchanges.iter().chain(&server.exchanges) {
+                let suites = [&keys.client_to_server, &keys.server_to_client];
+                assert_eq!(suites.map(|suite| (suite.cipher, suite.mac)), expected);
+            }
+        }
+    });
+}
+
 /// E3: the client's order decides.
 #[test]
 fn e3_the_client_prefers() {

@@ -174,6 +174,37 @@ fn a8_stalled_handshakes_end() {
     });
 }
 
+/// The first key exchange and those that replace keys have times of their own.
+#[test]
+fn a8_handshake_and_rekeys_have_their_own_time() {
+    fn check<E: Victim>(make: impl Fn() -> Hostile<E>) {
+        let mut hostile = make();
+        hostile.advance_to(Stage::KexInit);
+        hostile.advance(secs(4));
+        assert_eq!(hostile.ended, None);
+        hostile.advance(secs(1));
+        assert_eq!(hostile.ended, timeout(Timer::Kex));
+
+        let mut hostile = make();
+        hostile.advance_to(Stage::Channel);
+        // The connection was last told the time long before.
+        hostile.advance(secs(100));
+        hostile.connection.rekey().unwrap();
+        hostile.advance(secs(19));
+        assert_eq!(hostile.ended, None);
+        hostile.advance(secs(1));
+        assert_eq!(hostile.ended, timeout(Timer::Kex));
+    }
+    for_each_chunking(|mode| {
+        let change = |limits: &mut Limits| {
+            limits.handshake_timeout = Some(secs(5));
+            limits.kex_timeout = Some(secs(20));
+        };
+        check(|| hostile_server(mode, change));
+        check(|| hostile_client(mode, change));
+    });
+}
+
 /// B12, G19: noise does not keep a login alive.
 #[test]
 fn g19_noise_extends_nothing() {

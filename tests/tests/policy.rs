@@ -108,6 +108,7 @@ fn a_refused_client_is_told_why() {
             let Some(Disconnected::ByPeer {
                 reason,
                 description,
+                ..
             }) = &client.ended
             else {
                 panic!("{:?}", client.ended);
@@ -202,9 +203,9 @@ fn a_forgotten_question_lapses() {
                 .server_limits(|limits| {
                     limits.decision_timeout = decision;
                     limits.login_grace = grace;
-                    limits.kex_timeout = Some(secs(20));
+                    limits.handshake_timeout = Some(secs(20));
                 })
-                .client_limits(|limits| limits.kex_timeout = None)
+                .client_limits(|limits| limits.handshake_timeout = None)
                 .build();
             let incoming = incoming(&mut pair);
             let (mut client, mut server) = (ClientApp::new([]), Inbox::new());

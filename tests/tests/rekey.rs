@@ -572,6 +572,7 @@ fn f8_disconnect_in_the_middle() {
         let Some(Disconnected::ByPeer {
             reason,
             description,
+            ..
         }) = &hostile.ended
         else {
             panic!("{:?}", hostile.ended);

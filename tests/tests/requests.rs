@@ -388,6 +388,18 @@ fn every_global_request() {
             ClientEvent::Shared(Event::GlobalReply { request, result }) => (request, result)
         );
         assert_eq!((Some(id), result.is_err()), (asked, true));
+        let asked = c
+            .pair
+            .server
+            .global_request(&GlobalRequest::Keepalive, true)
+            .unwrap();
+        c.run();
+        assert_eq!(c.client.count("GlobalRequest"), 0);
+        let (id, result) = take!(
+            c.server.events,
+            ServerEvent::Shared(Event::GlobalReply { request, result }) => (request, result)
+        );
+        assert_eq!((Some(id), result.is_err()), (asked, true));
         // Without reply; from the server too.
         let unknown = GlobalRequest::Unknown {
             name: text("news@example.org"),
@@ -551,7 +563,7 @@ fn padding_and_debugging() {
             assert_eq!(c.client.count("Ignore"), usize::from(report));
             let message = take!(
                 c.client.events,
-                ClientEvent::Shared(Event::Debug { always_display: true, message }) => message
+                ClientEvent::Shared(Event::Debug { always_display: true, message, .. }) => message
             );
             let message = message.to_string();
             assert!(message.starts_with("look") && !message.contains('\x1b'));

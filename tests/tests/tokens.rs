@@ -5,9 +5,9 @@ use ssh_proto::error::{ApiMisuse, DisconnectReason, Error};
 use ssh_proto::wire::number;
 use ssh_proto::{
     AuthOutcome, AuthRequest, AuthTurn, ChannelError, ChannelKind, ChannelRequest,
-    ClientConnection, ClientEvent, Connection, Disconnected, Event, GlobalRequest, HostKey,
-    HostKeyCheck, IncomingChannel, IncomingGlobalRequest, IncomingRequest, KeyQuery, OpenFailure,
-    Password, ServerConnection, ServerEvent, SignRequest,
+    ClientConnection, ClientEvent, Connection, Disconnected, Event, ForgedPacket, GlobalRequest,
+    HostKey, HostKeyCheck, Incoming, IncomingChannel, IncomingGlobalRequest, IncomingRequest,
+    KeyQuery, OpenFailure, Password, ServerConnection, ServerEvent, SignRequest,
 };
 use ssh_tests::{
     App, ClientApp, Credential, Hostile, Inbox, Mode, Pair, ServerApp, Stage, fixtures,
@@ -23,6 +23,8 @@ fn tokens_are_send_and_static() {
     check::<AuthRequest>();
     check::<KeyQuery>();
     check::<SignRequest>();
+    check::<Incoming>();
+    check::<ForgedPacket>();
     check::<IncomingChannel>();
     check::<IncomingRequest>();
     check::<IncomingGlobalRequest>();

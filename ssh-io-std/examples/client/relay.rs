@@ -204,6 +204,7 @@ impl<'o, T: AsFd + ssh_io_std::Transport> Relay<'o, T> {
             Event::Debug {
                 always_display,
                 message,
+                ..
             } => match always_display {
                 true => log::info(format!("Remote: {message}")),
                 false => log::debug(format!("Remote: {message}")),
@@ -440,6 +441,7 @@ fn describe(cause: &Disconnected, error: Option<&io::Error>) -> String {
             Disconnected::ByPeer {
                 reason,
                 description,
+                ..
             },
             _,
         ) => {

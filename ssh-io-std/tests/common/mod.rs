@@ -116,6 +116,8 @@ impl<T: Wait> Server<T> {
                             ChannelRequest::Env { .. } => {
                                 connection.accept_request(request).unwrap()
                             }
+                            // Whatever the signal, the command ends by it.
+                            ChannelRequest::Signal(_) => self.exit(channel, 143),
                             _ => connection.reject_request(request).unwrap(),
                         }
                     }

@@ -94,6 +94,8 @@ pub enum Event {
         always_display: bool,
         /// The text.
         message: PeerText,
+        /// The tag of its language (RFC 3066); mostly empty.
+        language: PeerText,
     },
     /// The peer did not understand the packet with this sequence number.
     Unimplemented {
@@ -131,6 +133,8 @@ pub enum Disconnected {
         reason: DisconnectReason,
         /// What it says of it.
         description: PeerText,
+        /// The tag of its language (RFC 3066); mostly empty.
+        language: PeerText,
     },
     /// The application called `disconnect`.
     ByApplication,

@@ -78,7 +78,7 @@ pub struct Core<S: Side> {
     questions: Vec<(Question, Stub)>,
     timers: TimerTable,
     now: Instant,
-    /// A question was answered since we were last told the time.
+    /// A question was answered, or a rekey asked for, since we were last told the time.
     answered: bool,
     eof: bool,
     /// Our keepalive requests that are not answered.
@@ -138,7 +138,7 @@ impl<S: Side> Core<S> {
         };
         let mut timers = TimerTable::default();
         timers.start(Timer::LoginGrace, now, settings.limits.login_grace);
-        timers.start(Timer::Kex, now, settings.limits.kex_timeout);
+        timers.start(Timer::Kex, now, settings.limits.handshake_timeout);
         Ok(Self {
             settings,
             transport,
@@ -319,8 +319,11 @@ impl<S: Side> Core<S> {
         match self.phase {
             _ if !self.is_open() => Err(ApiMisuse::Closed.into()),
             Phase::Connection => {
+                let begins = !self.transport.kex.is_active();
                 self.transport.start_rekey()?;
                 self.watch_kex();
+                // We may have been told the time long ago.
+                self.answered |= begins;
                 Ok(())
             }
             _ => Err(ApiMisuse::NotAuthenticated.into()),

@@ -188,6 +188,7 @@ mod tests {
         let by_peer = Disconnected::ByPeer {
             reason: DisconnectReason::BY_APPLICATION,
             description: PeerText::new(b""),
+            language: PeerText::new(b""),
         };
         let error = Disconnected::Error;
         let malformed = Error::InvalidMessage {

@@ -138,13 +138,13 @@ impl<S: Side> Core<S> {
                 let Debug {
                     always_display,
                     message,
-                    ..
+                    language,
                 } = decode(&packet.payload)?;
-                let message = PeerText::new(message);
                 self.events.push_back(
                     Event::Debug {
                         always_display,
-                        message,
+                        message: PeerText::new(message),
+                        language: PeerText::new(language),
                     }
                     .into(),
                 );
@@ -213,10 +213,12 @@ impl<S: Side> Core<S> {
         let mut reader = Reader::new(payload.get(1..).unwrap_or_default());
         let reason = DisconnectReason(reader.u32().unwrap_or_default());
         let description = PeerText::new(reader.string().unwrap_or_default());
+        let language = PeerText::new(reader.string().unwrap_or_default());
         self.end(
             Disconnected::ByPeer {
                 reason,
                 description,
+                language,
             },
             None,
         );

@@ -1,8 +1,10 @@
 //! The clock and the deadlines of a connection: what runs when, and what its end means.
 
 use core::mem;
+use core::time::Duration;
 
 use super::Core;
+use super::phase::Phase;
 use super::side::{Pause, Side};
 use crate::error::Error;
 use crate::time::{Instant, Timer};
@@ -37,11 +39,19 @@ impl<S: Side> Core<S> {
         self.pause.is_none() && self.transport.needs_input()
     }
 
+    /// What the peer has for the key exchange under way.
+    fn kex_timeout(&self) -> Option<Duration> {
+        match self.phase {
+            Phase::FirstKex => self.settings.limits.handshake_timeout,
+            _ => self.settings.limits.kex_timeout,
+        }
+    }
+
     /// Gives the peer its time anew, since what it sent may be waiting for us.
     fn postpone(&mut self, timer: Timer) {
         let limits = &self.settings.limits;
         let after = match timer {
-            Timer::Kex => limits.kex_timeout,
+            Timer::Kex => self.kex_timeout(),
             Timer::KeepAlive => limits.keepalive_interval,
             _ => limits.idle_timeout,
         };
@@ -75,8 +85,7 @@ impl<S: Side> Core<S> {
         // Answers come without the time: what the peer owes since, it owes from now on.
         if mem::take(&mut self.answered) && self.timers.is_set(Timer::Kex) {
             self.timers.stop(Timer::Kex);
-            self.timers
-                .start(Timer::Kex, self.now, self.settings.limits.kex_timeout);
+            self.timers.start(Timer::Kex, self.now, self.kex_timeout());
         }
     }
 
@@ -90,8 +99,7 @@ impl<S: Side> Core<S> {
             ))
         );
         if self.transport.kex.is_active() && !waits_for_us {
-            self.timers
-                .start(Timer::Kex, self.now, self.settings.limits.kex_timeout);
+            self.timers.start(Timer::Kex, self.now, self.kex_timeout());
         } else {
             self.timers.stop(Timer::Kex);
         }

@@ -17,6 +17,13 @@ use crate::wire::kex::KexInit;
 pub(crate) struct Offer {
     pub(crate) kex: Vec<&'static dyn KexAlgorithm>,
     pub(crate) host_keys: Vec<&'static dyn SignatureAlgorithm>,
+    pub(crate) client_to_server: DirectionOffer,
+    pub(crate) server_to_client: DirectionOffer,
+}
+
+/// What a side offers for packets of one direction.
+#[derive(Clone)]
+pub(crate) struct DirectionOffer {
     pub(crate) ciphers: Vec<&'static dyn CipherAlgorithm>,
     pub(crate) macs: Vec<&'static dyn MacAlgorithm>,
     pub(crate) compression: Vec<&'static dyn CompressionAlgorithm>,
@@ -66,19 +73,17 @@ impl Offer {
     pub(crate) fn kex_init(&self, role: Role, cookie: [u8; 16], first: bool) -> KexInit<'static> {
         let markers = [marker::ext_info(role), marker::strict(role)];
         let markers = markers.into_iter().filter(|_| first);
-        let ciphers = NameList::from_names(self.ciphers.iter().map(|a| a.name()));
-        let macs = NameList::from_names(self.macs.iter().map(|a| a.name()));
-        let compression = NameList::from_names(self.compression.iter().map(|a| a.name()));
+        let (to_server, to_client) = (&self.client_to_server, &self.server_to_client);
         KexInit {
             cookie,
             kex: NameList::from_names(self.kex.iter().map(|a| a.name()).chain(markers)),
             host_key: NameList::from_names(self.host_keys.iter().map(|a| a.name())),
-            cipher_client_to_server: ciphers.clone(),
-            cipher_server_to_client: ciphers,
-            mac_client_to_server: macs.clone(),
-            mac_server_to_client: macs,
-            compression_client_to_server: compression.clone(),
-            compression_server_to_client: compression,
+            cipher_client_to_server: to_server.cipher_names(),
+            cipher_server_to_client: to_client.cipher_names(),
+            mac_client_to_server: to_server.mac_names(),
+            mac_server_to_client: to_client.mac_names(),
+            compression_client_to_server: to_server.compression_names(),
+            compression_server_to_client: to_client.compression_names(),
             languages_client_to_server: b"",
             languages_server_to_client: b"",
             first_kex_packet_follows: false,
@@ -96,7 +101,7 @@ impl Offer {
             |a| a.name(),
             &theirs.host_key,
         )?;
-        let client_to_server = self.suite(
+        let client_to_server = self.client_to_server.suite(
             role,
             [
                 KexSlot::CipherClientToServer,
@@ -109,7 +114,7 @@ impl Offer {
                 &theirs.compression_client_to_server,
             ],
         )?;
-        let server_to_client = self.suite(
+        let server_to_client = self.server_to_client.suite(
             role,
             [
                 KexSlot::CipherServerToClient,
@@ -134,6 +139,20 @@ impl Offer {
             server_to_client,
             discard_guess,
         })
+    }
+}
+
+impl DirectionOffer {
+    fn cipher_names(&self) -> NameList<'static> {
+        NameList::from_names(self.ciphers.iter().map(|a| a.name()))
+    }
+
+    fn mac_names(&self) -> NameList<'static> {
+        NameList::from_names(self.macs.iter().map(|a| a.name()))
+    }
+
+    fn compression_names(&self) -> NameList<'static> {
+        NameList::from_names(self.compression.iter().map(|a| a.name()))
     }
 
     fn suite(
