@@ -167,9 +167,7 @@ fn config(
     provider: &CryptoProvider,
     known: &KnownHosts,
 ) -> Result<Arc<ClientConfig>, Box<dyn Error>> {
-    let mut limits = Limits::default();
-    // People are asked, and may take their time.
-    (limits.login_grace, limits.decision_timeout) = (None, None);
+    let mut limits = Limits::for_clients();
     if let Some(timeout) = options.connect_timeout()?.filter(|time| !time.is_zero()) {
         limits.handshake_timeout = Some(timeout);
     }

@@ -34,14 +34,10 @@ pub struct ClientConfig {
 impl ClientConfig {
     /// Begins with everything that the provider has, in its order of preference.
     ///
-    /// Two deadlines of [`Limits`] are off for clients, where people are asked: `login_grace` and
-    /// `decision_timeout`. The handshake is bounded by `handshake_timeout`.
+    /// Its limits are those of [`Limits::for_clients`]: two deadlines are off where people are asked.
+    /// The handshake is bounded by `handshake_timeout`.
     pub fn builder(provider: CryptoProvider) -> ClientConfigBuilder {
-        let limits = Limits {
-            login_grace: None,
-            decision_timeout: None,
-            ..Limits::default()
-        };
+        let limits = Limits::for_clients();
         ClientConfigBuilder {
             common: Common::new(provider, limits, PeerOpens::ASKED_FOR),
             refuse_trivial_success: false,

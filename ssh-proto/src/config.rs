@@ -215,7 +215,8 @@ fn pick<A: Copy>(
 /// The setters that both builders have.
 macro_rules! common_setters {
     () => {
-        /// The bounds of connections made from this config.
+        /// The bounds of connections made from this config. Begin with `Limits::default` on a server
+        /// and with `Limits::for_clients` on a client.
         pub fn limits(mut self, limits: crate::limits::Limits) -> Self {
             self.common.limits = limits;
             self

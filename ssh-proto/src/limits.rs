@@ -242,6 +242,7 @@ pub struct Limits {
     pub idle_timeout: Option<Duration>,
 }
 
+/// Those of a server; [`Self::for_clients`] has those of a client.
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -278,6 +279,18 @@ impl Default for Limits {
             keepalive_interval: None,
             keepalive_max: 3,
             idle_timeout: None,
+        }
+    }
+}
+
+impl Limits {
+    /// The bounds with which a client's config begins: the defaults, but for the deadlines that
+    /// would run while a person is asked, `login_grace` and `decision_timeout`.
+    pub fn for_clients() -> Self {
+        Self {
+            login_grace: None,
+            decision_timeout: None,
+            ..Self::default()
         }
     }
 }

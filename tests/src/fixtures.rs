@@ -56,8 +56,5 @@ pub fn server_config() -> ServerConfigBuilder {
 
 /// The limits with which [`client_config`] begins.
 pub fn client_limits() -> Limits {
-    let mut limits = Limits::default();
-    limits.login_grace = None;
-    limits.decision_timeout = None;
-    limits
+    Limits::for_clients()
 }
