@@ -50,6 +50,9 @@ impl<S: Side> Core<S> {
         };
         let verdict = admit(situation, number);
         if verdict != Verdict::Deliver {
+            // A request to authenticate, or an answer to a prompt, that came out of place has a
+            // password in it, perhaps.
+            packet.payload.as_mut().zeroize();
             event!(
                 self.trace(),
                 DEBUG,
@@ -62,8 +65,7 @@ impl<S: Side> Core<S> {
         match verdict {
             Verdict::Deliver => self.deliver(number, packet)?,
             Verdict::DiscardGuess => self.transport.kex.guess_discarded(),
-            // A request to authenticate that came too late has a password in it, perhaps.
-            Verdict::Ignore => packet.payload.as_mut().zeroize(),
+            Verdict::Ignore => {}
             Verdict::Unimplemented => self.unimplemented(packet.sequence),
             Verdict::Fatal => return Err(PeerMisbehaved::UnexpectedMessage(number).into()),
         }
