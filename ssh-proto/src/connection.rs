@@ -258,7 +258,8 @@ pub trait Connection: sealed::HasCore<Side: Side<Event = <Self as Connection>::E
     ///
     /// # Errors
     /// `NotOpen` before authentication or confirmation, `Blocked` while as much waits as may (try
-    /// again after `poll_transmit`), `TooLong`, `Invalid`, `WrongRole`, `Closed`.
+    /// again after `poll_transmit`) and where [`MAX_FORWARDS`](crate::limits::MAX_FORWARDS) are
+    /// asked for, `TooLong`, `Invalid`, `WrongRole`, `Closed`.
     fn global_request(
         &mut self,
         request: &GlobalRequest,

@@ -87,6 +87,9 @@ pub const MAX_HOST_KEY_PROOFS: usize = 64;
 /// The shortest interval of keystroke timing obfuscation: a shorter one would be a flood of pings.
 pub const MIN_KEYSTROKE_INTERVAL: Duration = Duration::from_millis(1);
 
+/// Forwards that a client may have asked for at once, each remembered so that nothing else is let in: more than a listener needs, and few enough to look through at each channel that the server opens.
+pub const MAX_FORWARDS: usize = 1024;
+
 /// Pieces of unread data that a channel keeps as they came; further ones are copied together. A 16 MiB
 /// window of full packets stays below; single bytes would cost some fifty times their size.
 pub const MAX_UNREAD_PIECES: usize = 1024;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::global::GlobalRequest;
 use super::request::ChannelRequest;
 use super::types::{ChannelId, RequestId};
+use crate::limits::MAX_FORWARDS;
 use crate::wire::connection::ChannelOpenKind;
 
 /// What the server may open channels for.
@@ -39,6 +40,14 @@ pub(super) struct Invitations(Vec<Invitation>);
 impl Invitations {
     pub(super) const fn new() -> Self {
         Self(Vec::new())
+    }
+
+    /// Whether there is room for what this request would invite.
+    pub(super) fn has_room(&self, request: &GlobalRequest) -> bool {
+        !matches!(
+            request,
+            GlobalRequest::TcpipForward { .. } | GlobalRequest::StreamlocalForward { .. }
+        ) || self.0.len() < MAX_FORWARDS
     }
 
     /// Notes a global request of ours that was sent, and whose reply bears this id.

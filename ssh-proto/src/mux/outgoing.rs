@@ -104,6 +104,7 @@ impl Mux {
         let want_reply = want_reply && request.takes_reply();
         if self.bounds.is_full(out)
             || want_reply && self.globals.ours.len() >= self.bounds.pending_requests
+            || !self.invitations.has_room(request)
         {
             return Err(ChannelError::Blocked);
         }

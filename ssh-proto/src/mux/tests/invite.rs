@@ -1,6 +1,7 @@
 //! What a server may open at a client, by what the client asked for: H1, L9.
 
 use super::*;
+use crate::limits::MAX_FORWARDS;
 use crate::wire::connection::ChannelOpenKind as Kind;
 
 fn tcpip(address: &'static str, port: u32) -> Kind<'static> {
@@ -310,4 +311,26 @@ fn h3_what_was_asked_for_does_not_gather() {
         client.session_closes(id);
     }
     assert_eq!(client.mux.invitations.len(), 4, "agent, X11 and two ports");
+}
+
+/// What is asked for without a reply is bounded as well, and a cancelled forward makes room.
+#[test]
+fn h3_forwards_are_bounded() {
+    let mut client = Side::client();
+    let asked = |port: u32| forward("", port + 1);
+    for port in 0..u32::try_from(MAX_FORWARDS).unwrap() {
+        client.global(&asked(port), false);
+        client.sent();
+    }
+    let one_more = forward("", 5000);
+    let refused = client.mux.global_request(&one_more, false, &mut client.out);
+    assert_eq!(refused, Err(ChannelError::Blocked));
+    assert!(client.sent().is_empty() && !client.admits(tcpip("", 5000)));
+    let cancel = GlobalRequest::CancelTcpipForward {
+        address: "".into(),
+        port: 7,
+    };
+    client.global(&cancel, false);
+    client.global(&one_more, false);
+    assert!(client.admits(tcpip("", 5000)));
 }
