@@ -3,10 +3,11 @@
 use ssh_proto::Instant;
 use ssh_proto::agent::{
     AgentClient, AgentClientEvent, AgentReply, AgentRequest, AgentServer, AgentServerEvent,
-    Keyring, NotSent, RequestFailed, RequestId,
+    KeyConstraints, Keyring, NotSent, RequestFailed, RequestId, SignFlags,
 };
 use ssh_proto::crypto::{PrivateKey, PublicKey};
 use ssh_proto::error::Error;
+use ssh_proto::keys::Comment;
 
 use crate::fixtures::provider;
 use crate::rng::TestRng;
@@ -160,4 +161,54 @@ pub fn private_key(key_type: &str, seed: u64) -> PrivateKey {
     let keys = provider().keys;
     let key = keys.generate(key_type, &mut TestRng::new(seed));
     key.expect("key type of the provider")
+}
+
+/// The answer of an agent that does not do it.
+pub const REFUSED: Answer = Err(RequestFailed::Refused);
+/// The answer of an agent that did it.
+pub const DONE: Answer = Ok(AgentReply::Done);
+
+/// No constraints.
+pub fn none() -> KeyConstraints {
+    KeyConstraints::default()
+}
+
+/// Has a key added.
+pub fn add(pair: &mut AgentPair, key: &PrivateKey, constraints: &KeyConstraints) -> Answer {
+    pair.ask(|client| client.add(key, &Comment::new("a comment"), constraints))
+}
+
+/// Has data signed.
+pub fn sign(pair: &mut AgentPair, key: &PublicKey, data: &[u8]) -> Answer {
+    pair.ask(|client| client.sign(key, data, SignFlags::NONE))
+}
+
+/// Holds an answer to be a signature of this key over this data.
+///
+/// # Panics
+/// If it is not.
+pub fn verify(key: &PublicKey, data: &[u8], answer: Answer) {
+    let Ok(AgentReply::Signature(signature)) = answer else {
+        panic!("{answer:?}");
+    };
+    let algorithm = provider().signature(signature.algorithm()).unwrap();
+    algorithm.verify(key, data, &signature).unwrap();
+}
+
+/// A key of this type; the same for the same seed.
+pub fn ed25519(seed: u64) -> (PrivateKey, PublicKey) {
+    let key = private_key("ssh-ed25519", seed);
+    let public = key.public_key();
+    (key, public)
+}
+
+/// A pair whose agent has one key.
+///
+/// # Panics
+/// If the agent does not take it.
+pub fn with_key(constraints: &KeyConstraints) -> (AgentPair, PublicKey) {
+    let mut pair = AgentPair::default();
+    let (key, public) = ed25519(1);
+    assert_eq!(add(&mut pair, &key, constraints), DONE);
+    (pair, public)
 }

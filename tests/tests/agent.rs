@@ -3,8 +3,8 @@
 use bytes::BytesMut;
 use ssh_proto::agent::{
     AgentClient, AgentReply, AgentRequest, AgentResponse, AgentServer, AgentServerEvent, Extension,
-    ExtensionResponse, IdentitiesAnswer, KeyConstraints, NotSent, RequestFailed, SignData,
-    SignFlags, SignResponse, number,
+    ExtensionResponse, IdentitiesAnswer, NotSent, RequestFailed, SignData, SignFlags, SignResponse,
+    number,
 };
 use ssh_proto::crypto::{PrivateKey, PublicKey, Signature};
 use ssh_proto::error::{ApiMisuse, DecodeError, Error, Limit, PeerMisbehaved};
@@ -13,46 +13,11 @@ use ssh_proto::limits::{
     MAX_AGENT_IDENTITIES, MAX_AGENT_INPUT, MAX_AGENT_MESSAGE, MAX_AGENT_OUTPUT, MAX_AGENT_REQUESTS,
 };
 use ssh_proto::wire::{Rest, put_string};
-use ssh_tests::agent::{Answer, encoded, frame, private_key};
-use ssh_tests::fixtures::{KEY_TYPES, provider};
+use ssh_tests::agent::{
+    Answer, DONE, REFUSED, add, ed25519, encoded, frame, none, private_key, sign, verify, with_key,
+};
+use ssh_tests::fixtures::KEY_TYPES;
 use ssh_tests::{AgentPair, TestRng};
-
-const REFUSED: Answer = Err(RequestFailed::Refused);
-const DONE: Answer = Ok(AgentReply::Done);
-
-fn none() -> KeyConstraints {
-    KeyConstraints::default()
-}
-
-fn add(pair: &mut AgentPair, key: &PrivateKey, constraints: &KeyConstraints) -> Answer {
-    pair.ask(|client| client.add(key, &Comment::new("a comment"), constraints))
-}
-
-fn sign(pair: &mut AgentPair, key: &PublicKey, data: &[u8]) -> Answer {
-    pair.ask(|client| client.sign(key, data, SignFlags::NONE))
-}
-
-fn verify(key: &PublicKey, data: &[u8], answer: Answer) {
-    let Ok(AgentReply::Signature(signature)) = answer else {
-        panic!("{answer:?}");
-    };
-    let algorithm = provider().signature(signature.algorithm()).unwrap();
-    algorithm.verify(key, data, &signature).unwrap();
-}
-
-fn ed25519(seed: u64) -> (PrivateKey, PublicKey) {
-    let key = private_key("ssh-ed25519", seed);
-    let public = key.public_key();
-    (key, public)
-}
-
-/// A pair whose agent has one key.
-fn with_key(constraints: &KeyConstraints) -> (AgentPair, PublicKey) {
-    let mut pair = AgentPair::default();
-    let (key, public) = ed25519(1);
-    assert_eq!(add(&mut pair, &key, constraints), DONE);
-    (pair, public)
-}
 
 #[test]
 fn both_roles_in_any_pieces() {

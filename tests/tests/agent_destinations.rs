@@ -12,12 +12,10 @@ use ssh_proto::keys::Comment;
 use ssh_proto::limits::{MAX_AGENT_BINDS, MAX_AGENT_SESSION_ID};
 use ssh_proto::wire::put_string;
 use ssh_tests::AgentPair;
-use ssh_tests::agent::{Answer, private_key};
+use ssh_tests::agent::{Answer, DONE, REFUSED, private_key};
 use ssh_tests::fixtures::key;
 
-const REFUSED: Answer = Err(RequestFailed::Refused);
 const FAILED: Answer = Err(RequestFailed::ExtensionFailed);
-const DONE: Answer = Ok(AgentReply::Done);
 
 /// The host key of a host named by a letter.
 fn host(name: char) -> Arc<dyn SigningKey> {

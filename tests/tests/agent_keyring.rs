@@ -4,52 +4,12 @@ use std::time::Duration;
 
 use ssh_proto::Instant;
 use ssh_proto::agent::{
-    AgentClient, AgentReply, AgentRequest, AgentServer, AgentServerEvent, KeyConstraints,
-    RequestFailed, SignFlags, number,
+    AgentClient, AgentReply, AgentRequest, AgentServer, AgentServerEvent, SignFlags, number,
 };
-use ssh_proto::crypto::{PrivateKey, PublicKey};
 use ssh_proto::error::ApiMisuse;
 use ssh_proto::keys::Comment;
 use ssh_tests::AgentPair;
-use ssh_tests::agent::{Answer, encoded, frame, private_key};
-use ssh_tests::fixtures::provider;
-
-const REFUSED: Answer = Err(RequestFailed::Refused);
-const DONE: Answer = Ok(AgentReply::Done);
-
-fn none() -> KeyConstraints {
-    KeyConstraints::default()
-}
-
-fn add(pair: &mut AgentPair, key: &PrivateKey, constraints: &KeyConstraints) -> Answer {
-    pair.ask(|client| client.add(key, &Comment::new("a comment"), constraints))
-}
-
-fn sign(pair: &mut AgentPair, key: &PublicKey, data: &[u8]) -> Answer {
-    pair.ask(|client| client.sign(key, data, SignFlags::NONE))
-}
-
-fn verify(key: &PublicKey, data: &[u8], answer: Answer) {
-    let Ok(AgentReply::Signature(signature)) = answer else {
-        panic!("{answer:?}");
-    };
-    let algorithm = provider().signature(signature.algorithm()).unwrap();
-    algorithm.verify(key, data, &signature).unwrap();
-}
-
-fn ed25519(seed: u64) -> (PrivateKey, PublicKey) {
-    let key = private_key("ssh-ed25519", seed);
-    let public = key.public_key();
-    (key, public)
-}
-
-/// A pair whose agent has one key.
-fn with_key(constraints: &KeyConstraints) -> (AgentPair, PublicKey) {
-    let mut pair = AgentPair::default();
-    let (key, public) = ed25519(1);
-    assert_eq!(add(&mut pair, &key, constraints), DONE);
-    (pair, public)
-}
+use ssh_tests::agent::{DONE, REFUSED, add, ed25519, encoded, frame, none, sign, verify, with_key};
 
 #[test]
 fn l4_lifetimes_end() {
