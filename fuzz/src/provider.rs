@@ -10,8 +10,8 @@ use bytes::BytesMut;
 use ssh_proto::crypto::{
     CipherAlgorithm, CipherKeys, CryptoProvider, DhGroup, HashAlgorithm, HashOutput, KexAlgorithm,
     KexExchange, KexResponse, KexShape, KeyProvider, MacAlgorithm, MacKey, NoCompression,
-    OpeningKey, PacketLayout, PrivateKey, PublicKey, SealingKey, SecureRandom, SharedSecret,
-    Signature, SignatureAlgorithm, SigningKey,
+    OnRequest, OpeningKey, PacketLayout, PrivateKey, PublicKey, SealingKey, SecureRandom,
+    SharedSecret, Signature, SignatureAlgorithm, SigningKey,
 };
 use ssh_proto::error::{CryptoError, RandomFailed};
 use ssh_proto::wire::put_string;
@@ -81,6 +81,7 @@ pub fn provider() -> CryptoProvider {
         macs: Cow::Borrowed(&MAC_LIST),
         compression: Cow::Borrowed(&COMPRESSION_LIST),
         keys: &NullKeys,
+        on_request: OnRequest::default(),
     }
 }
 

@@ -72,8 +72,18 @@ pub(crate) struct DirectionNames {
 impl DirectionNames {
     fn offer(&self, provider: &CryptoProvider) -> Result<DirectionOffer, ConfigError> {
         Ok(DirectionOffer {
-            ciphers: pick(&provider.ciphers, self.ciphers.as_deref(), |a| a.name())?,
-            macs: pick(&provider.macs, self.macs.as_deref(), |a| a.name())?,
+            ciphers: pick(
+                &provider.ciphers,
+                &provider.on_request.ciphers,
+                self.ciphers.as_deref(),
+                |a| a.name(),
+            )?,
+            macs: pick(
+                &provider.macs,
+                &provider.on_request.macs,
+                self.macs.as_deref(),
+                |a| a.name(),
+            )?,
             compression: provider.compression.to_vec(),
         })
     }
@@ -128,10 +138,18 @@ impl Common {
     pub(crate) fn offer(&self) -> Result<Offer, ConfigError> {
         let provider = &self.provider;
         let offer = Offer {
-            kex: pick(&provider.kex, self.kex.as_deref(), |a| a.name())?,
-            host_keys: pick(&provider.signatures, self.host_keys.as_deref(), |a| {
-                a.name()
-            })?,
+            kex: pick(
+                &provider.kex,
+                &provider.on_request.kex,
+                self.kex.as_deref(),
+                |a| a.name(),
+            )?,
+            host_keys: pick(
+                &provider.signatures,
+                &provider.on_request.signatures,
+                self.host_keys.as_deref(),
+                |a| a.name(),
+            )?,
             client_to_server: self.client_to_server.offer(provider)?,
             server_to_client: self.server_to_client.offer(provider)?,
         };
@@ -162,6 +180,7 @@ impl Common {
     ) -> Result<Vec<&'static dyn SignatureAlgorithm>, ConfigError> {
         pick(
             &self.provider.signatures,
+            &self.provider.on_request.signatures,
             self.public_keys.as_deref(),
             |a| a.name(),
         )
@@ -189,19 +208,21 @@ impl Common {
     }
 }
 
-/// The algorithms of these names, in this order; all of them if no names are given.
+/// The algorithms of these names, in this order; those of the default list if no names are given.
 fn pick<A: Copy>(
-    all: &[A],
+    offered: &[A],
+    on_request: &[A],
     names: Option<&[String]>,
     name_of: impl Fn(&A) -> &'static str,
 ) -> Result<Vec<A>, ConfigError> {
     let Some(names) = names else {
-        return Ok(all.to_vec());
+        return Ok(offered.to_vec());
     };
     let mut picked: Vec<A> = Vec::with_capacity(names.len());
     for name in names {
-        let algorithm = all
+        let algorithm = offered
             .iter()
+            .chain(on_request)
             .find(|algorithm| name_of(algorithm) == name)
             .ok_or_else(|| ConfigError::UnknownAlgorithm(name.clone()))?;
         // libssh2 1.11 overruns a buffer where a name stands twice.

@@ -272,7 +272,7 @@ fn l8_requests_that_cannot_be_granted() {
     if let PrivateKey::Ed25519 { public, .. } = &mut first {
         public[0] ^= 1;
     }
-    if let PrivateKey::EcdsaNistp256 { scalar, .. } = &mut second {
+    if let PrivateKey::Ecdsa { scalar, .. } = &mut second {
         scalar[31] ^= 1;
     }
     for key in [first, second] {

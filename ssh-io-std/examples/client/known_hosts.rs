@@ -209,7 +209,7 @@ mod tests {
         assert!(
             matches!(files.verdict(&other), Verdict::Changed(file, 2) if file == Path::new("f"))
         );
-        let ecdsa = PublicKey::ecdsa_nistp256(&[4; 65]);
+        let ecdsa = PublicKey::ecdsa(ssh_proto::crypto::EcdsaCurve::Nistp256, &[4; 65]);
         assert!(matches!(files.verdict(&ecdsa), Verdict::New));
         let revoked = known(&format!("h {KEY}\n@revoked * {KEY}"), "h");
         assert!(matches!(revoked.verdict(&key()), Verdict::Revoked));

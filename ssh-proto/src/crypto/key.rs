@@ -6,12 +6,11 @@ use alloc::sync::Arc;
 use core::fmt;
 
 use bytes::{Bytes, BytesMut};
-use zeroize::Zeroizing;
 
-use super::{HashAlgorithm, SecureRandom};
+use super::{HashAlgorithm, PrivateKey, SecureRandom};
 use crate::error::{CryptoError, DecodeError};
 use crate::limits::{MAX_KEY_BLOB, MAX_NAME, MAX_SIGNATURE_BLOB};
-use crate::wire::{Reader, put_string};
+use crate::wire::{Reader, put_mpint, put_string};
 
 /// A public key in its wire encoding (RFC 4253 section 6.6), of any type.
 ///
@@ -54,15 +53,27 @@ impl PublicKey {
         }
     }
 
-    /// An ECDSA key over nistp256 from its uncompressed point (RFC 5656 section 3.1).
-    pub fn ecdsa_nistp256(point: &[u8; 65]) -> Self {
+    /// An ECDSA key from its uncompressed point (RFC 5656 section 3.1).
+    pub fn ecdsa(curve: EcdsaCurve, point: &[u8]) -> Self {
         let mut blob = BytesMut::new();
-        put_string(&mut blob, b"ecdsa-sha2-nistp256");
-        put_string(&mut blob, b"nistp256");
+        put_string(&mut blob, curve.key_type().as_bytes());
+        put_string(&mut blob, curve.name().as_bytes());
         put_string(&mut blob, point);
         Self {
             blob: blob.freeze(),
-            key_type: "ecdsa-sha2-nistp256".to_owned(),
+            key_type: curve.key_type().to_owned(),
+        }
+    }
+
+    /// An RSA key from the big-endian magnitudes of exponent and modulus (RFC 4253 section 6.6).
+    pub fn rsa(exponent: &[u8], modulus: &[u8]) -> Self {
+        let mut blob = BytesMut::new();
+        put_string(&mut blob, b"ssh-rsa");
+        put_mpint(&mut blob, exponent);
+        put_mpint(&mut blob, modulus);
+        Self {
+            blob: blob.freeze(),
+            key_type: "ssh-rsa".to_owned(),
         }
     }
 
@@ -85,14 +96,19 @@ impl PublicKey {
             reader.string()?;
             let well_formed = match self.key_type() {
                 "ssh-ed25519" => reader.string()?.len() == 32,
-                "ecdsa-sha2-nistp256" => {
-                    reader.string()? == b"nistp256"
-                        && matches!(reader.string()?, [4, point @ ..] if point.len() == 64)
-                }
-                _ => {
-                    reader.rest();
-                    true
-                }
+                key_type => match EcdsaCurve::of_key_type(key_type) {
+                    Some(curve) => {
+                        let name = reader.string()?;
+                        let point = reader.string()?;
+                        name == curve.name().as_bytes()
+                            && point.len() == curve.point_len()
+                            && point.first() == Some(&4)
+                    }
+                    None => {
+                        reader.rest();
+                        true
+                    }
+                },
             };
             reader.finish()?;
             Ok::<_, DecodeError>(well_formed)
@@ -114,6 +130,61 @@ impl PublicKey {
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PublicKey({}, {} bytes)", self.key_type, self.blob.len())
+    }
+}
+
+/// A curve that ECDSA keys are on (RFC 5656 section 10.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EcdsaCurve {
+    /// NIST P-256.
+    Nistp256,
+    /// NIST P-384.
+    Nistp384,
+    /// NIST P-521.
+    Nistp521,
+}
+
+impl EcdsaCurve {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Nistp256, Self::Nistp384, Self::Nistp521];
+
+    /// The identifier of the curve inside keys, such as `nistp256`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nistp256 => "nistp256",
+            Self::Nistp384 => "nistp384",
+            Self::Nistp521 => "nistp521",
+        }
+    }
+
+    /// The type of keys on the curve, such as `ecdsa-sha2-nistp256`.
+    pub const fn key_type(self) -> &'static str {
+        match self {
+            Self::Nistp256 => "ecdsa-sha2-nistp256",
+            Self::Nistp384 => "ecdsa-sha2-nistp384",
+            Self::Nistp521 => "ecdsa-sha2-nistp521",
+        }
+    }
+
+    /// The curve of keys of this type.
+    pub fn of_key_type(key_type: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|curve| curve.key_type() == key_type)
+    }
+
+    /// Bytes in a coordinate or a secret scalar.
+    pub const fn field_len(self) -> usize {
+        match self {
+            Self::Nistp256 => 32,
+            Self::Nistp384 => 48,
+            Self::Nistp521 => 66,
+        }
+    }
+
+    /// Bytes in an uncompressed point.
+    pub const fn point_len(self) -> usize {
+        1 + 2 * self.field_len()
     }
 }
 
@@ -281,40 +352,4 @@ pub trait KeyProvider: Send + Sync {
         key_type: &str,
         random: &mut dyn SecureRandom,
     ) -> Result<PrivateKey, CryptoError>;
-}
-
-/// A private key as a value: what a key file holds. Wiped on drop.
-#[non_exhaustive]
-#[derive(Clone)]
-pub enum PrivateKey {
-    /// Ed25519 (RFC 8032 section 5.1.5).
-    Ed25519 {
-        /// The public key.
-        public: [u8; 32],
-        /// The 32-byte seed.
-        seed: Zeroizing<[u8; 32]>,
-    },
-    /// ECDSA over nistp256.
-    EcdsaNistp256 {
-        /// The uncompressed point.
-        public: [u8; 65],
-        /// The secret scalar, big-endian.
-        scalar: Zeroizing<[u8; 32]>,
-    },
-}
-
-impl PrivateKey {
-    /// The public half, as stored beside the private one.
-    pub fn public_key(&self) -> PublicKey {
-        match self {
-            Self::Ed25519 { public, .. } => PublicKey::ed25519(public),
-            Self::EcdsaNistp256 { public, .. } => PublicKey::ecdsa_nistp256(public),
-        }
-    }
-}
-
-impl fmt::Debug for PrivateKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PrivateKey({}, ..)", self.public_key().key_type())
-    }
 }

@@ -8,6 +8,7 @@
 mod kex;
 mod key;
 mod packet;
+mod private_key;
 #[cfg(feature = "rustcrypto")]
 pub mod rustcrypto;
 
@@ -19,12 +20,13 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 pub use self::kex::{DhGroup, KexAlgorithm, KexExchange, KexResponse, KexShape, SharedSecret};
 pub use self::key::{
-    Fingerprint, KeyProvider, PrivateKey, PublicKey, Signature, SignatureAlgorithm, SigningKey,
+    EcdsaCurve, Fingerprint, KeyProvider, PublicKey, Signature, SignatureAlgorithm, SigningKey,
 };
 pub use self::packet::{
     CipherAlgorithm, CipherKeys, CompressionAlgorithm, Compressor, Decompressor, MacAlgorithm,
     MacKey, NoCompression, OpeningKey, PacketLayout, SealingKey,
 };
+pub use self::private_key::PrivateKey;
 use crate::error::RandomFailed;
 
 /// Algorithms and their code, each list in order of preference.
@@ -47,37 +49,60 @@ pub struct CryptoProvider {
     pub compression: Cow<'static, [&'static dyn CompressionAlgorithm]>,
     /// Makes signing keys of private key values.
     pub keys: &'static dyn KeyProvider,
+    /// What is there beside the lists above and is not offered until a config names it.
+    pub on_request: OnRequest,
+}
+
+/// Algorithms that a provider has and that are not offered until a config names them: new ones that
+/// few peers know, ones that cost something, and with the feature `legacy` those that are weak.
+#[non_exhaustive]
+#[derive(Clone, Default)]
+pub struct OnRequest {
+    /// Key exchange methods.
+    pub kex: Cow<'static, [&'static dyn KexAlgorithm]>,
+    /// Signature algorithms.
+    pub signatures: Cow<'static, [&'static dyn SignatureAlgorithm]>,
+    /// Ciphers.
+    pub ciphers: Cow<'static, [&'static dyn CipherAlgorithm]>,
+    /// Message authentication codes.
+    pub macs: Cow<'static, [&'static dyn MacAlgorithm]>,
+    /// Compression.
+    pub compression: Cow<'static, [&'static dyn CompressionAlgorithm]>,
 }
 
 impl CryptoProvider {
-    /// The signature algorithm of this name, if the provider has it.
+    /// The signature algorithm of this name, if the provider has it, be it on request.
     pub fn signature(&self, name: &str) -> Option<&'static dyn SignatureAlgorithm> {
         self.signatures
             .iter()
+            .chain(self.on_request.signatures.iter())
             .copied()
             .find(|algorithm| algorithm.name() == name)
     }
 
-    /// The cipher of this name, if the provider has it.
+    /// The cipher of this name, if the provider has it, be it on request.
     pub fn cipher(&self, name: &str) -> Option<&'static dyn CipherAlgorithm> {
         self.ciphers
             .iter()
+            .chain(self.on_request.ciphers.iter())
             .copied()
             .find(|algorithm| algorithm.name() == name)
     }
 
-    /// The MAC of this name, if the provider has it.
+    /// The MAC of this name, if the provider has it, be it on request.
     pub fn mac(&self, name: &str) -> Option<&'static dyn MacAlgorithm> {
         self.macs
             .iter()
+            .chain(self.on_request.macs.iter())
             .copied()
             .find(|algorithm| algorithm.name() == name)
     }
 
-    /// The key exchange method of this name, if the provider has it.
+    /// The key exchange method of this name, if the provider has it, be it on request.
     pub fn kex(&self, name: &str) -> Option<&'static dyn KexAlgorithm> {
         self.kex
             .iter()
+            .chain(self.on_request.kex.iter())
             .copied()
             .find(|algorithm| algorithm.name() == name)
     }
@@ -95,14 +120,16 @@ impl CryptoProvider {
     }
 }
 
+struct Names<I>(I);
+
+impl<I: Iterator<Item = &'static str> + Clone> fmt::Debug for Names<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.clone()).finish()
+    }
+}
+
 impl fmt::Debug for CryptoProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        struct Names<I>(I);
-        impl<I: Iterator<Item = &'static str> + Clone> fmt::Debug for Names<I> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_list().entries(self.0.clone()).finish()
-            }
-        }
         f.debug_struct("CryptoProvider")
             .field("kex", &Names(self.kex.iter().map(|a| a.name())))
             .field(
@@ -115,7 +142,26 @@ impl fmt::Debug for CryptoProvider {
                 "compression",
                 &Names(self.compression.iter().map(|a| a.name())),
             )
+            .field("on_request", &self.on_request)
             .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for OnRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnRequest")
+            .field("kex", &Names(self.kex.iter().map(|a| a.name())))
+            .field(
+                "signatures",
+                &Names(self.signatures.iter().map(|a| a.name())),
+            )
+            .field("ciphers", &Names(self.ciphers.iter().map(|a| a.name())))
+            .field("macs", &Names(self.macs.iter().map(|a| a.name())))
+            .field(
+                "compression",
+                &Names(self.compression.iter().map(|a| a.name())),
+            )
+            .finish()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -10,12 +11,15 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::encryption::Encryption;
 use super::{Comment, Damage, KeyFileError, armor};
-use crate::crypto::{PrivateKey, PublicKey, SecureRandom};
+use crate::crypto::{EcdsaCurve, PrivateKey, PublicKey, SecureRandom};
 use crate::error::DecodeError;
 use crate::limits::MAX_NAME;
 use crate::wire::{Mpint, Reader, put_mpint, put_string};
 
 const MAGIC: &[u8] = b"openssh-key-v1\0";
+/// Room for the longest private section without its comment: five numbers of RSA with 16384 bits, at most.
+const MAX_PRIVATE_SECTION: usize = 10 * 1024;
+
 const NO_ENCRYPTION: &str = "none";
 
 /// What the private section of an unencrypted file is padded to.
@@ -64,7 +68,10 @@ impl PrivateKeyFile {
             .map_or((PLAIN_BLOCK, 0), |e| (e.block_len(), e.tag_len()));
         let tag = reader.bytes(tag_len).map_err(header)?;
         reader.finish().map_err(|_| Damage::TrailingBytes)?;
-        if !matches!(public.key_type(), "ssh-ed25519" | "ecdsa-sha2-nistp256") {
+        let key_type = public.key_type();
+        if !matches!(key_type, "ssh-ed25519" | "ssh-rsa")
+            && EcdsaCurve::of_key_type(key_type).is_none()
+        {
             return Err(KeyFileError::UnsupportedKeyType(
                 public.key_type().to_owned(),
             ));
@@ -162,8 +169,11 @@ pub(crate) fn read_private(
 ) -> Result<PrivateKey, KeyFileError> {
     match key_type {
         "ssh-ed25519" => read_ed25519(reader),
-        "ecdsa-sha2-nistp256" => read_ecdsa_nistp256(reader),
-        _ => Err(KeyFileError::UnsupportedKeyType(key_type.to_owned())),
+        "ssh-rsa" => read_rsa(reader),
+        _ => match EcdsaCurve::of_key_type(key_type) {
+            Some(curve) => read_ecdsa(curve, reader),
+            None => Err(KeyFileError::UnsupportedKeyType(key_type.to_owned())),
+        },
     }
 }
 
@@ -177,10 +187,29 @@ pub(crate) fn put_private(key: &PrivateKey, out: &mut BytesMut) {
             out.put_slice(&seed[..]);
             out.put_slice(public);
         }
-        PrivateKey::EcdsaNistp256 { public, scalar } => {
-            put_string(out, b"nistp256");
+        PrivateKey::Ecdsa {
+            curve,
+            public,
+            scalar,
+        } => {
+            put_string(out, curve.name().as_bytes());
             put_string(out, public);
-            put_mpint(out, &scalar[..]);
+            put_mpint(out, scalar);
+        }
+        PrivateKey::Rsa {
+            modulus,
+            exponent,
+            private_exponent,
+            prime_p,
+            prime_q,
+            coefficient,
+        } => {
+            put_mpint(out, modulus);
+            put_mpint(out, exponent);
+            put_mpint(out, private_exponent);
+            put_mpint(out, coefficient);
+            put_mpint(out, prime_p);
+            put_mpint(out, prime_q);
         }
     }
 }
@@ -198,25 +227,55 @@ fn read_ed25519(reader: &mut Reader<'_>) -> Result<PrivateKey, KeyFileError> {
     Ok(PrivateKey::Ed25519 { public: copy, seed })
 }
 
-fn read_ecdsa_nistp256(reader: &mut Reader<'_>) -> Result<PrivateKey, KeyFileError> {
+fn read_ecdsa(curve: EcdsaCurve, reader: &mut Reader<'_>) -> Result<PrivateKey, KeyFileError> {
     let damaged = |_| Damage::PrivateSection;
-    let curve = reader.string().map_err(damaged)?;
+    let name = reader.string().map_err(damaged)?;
     let point = reader.string().map_err(damaged)?;
     let secret = reader.string().map_err(damaged)?;
     let secret = Mpint::from_twos_complement(secret)
         .map_err(damaged)?
         .magnitude();
-    let public = <[u8; 65]>::try_from(point).map_err(|_| Damage::PrivateSection)?;
-    let mut scalar = Zeroizing::new([0; 32]);
+    let mut scalar = Zeroizing::new(vec![0; curve.field_len()]);
     let zeros = scalar.len().checked_sub(secret.len());
     let digits = zeros.and_then(|zeros| scalar.get_mut(zeros..));
     match digits {
-        Some(digits) if !secret.is_empty() && curve == b"nistp256" && point.starts_with(&[4]) => {
+        Some(digits)
+            if !secret.is_empty()
+                && name == curve.name().as_bytes()
+                && point.len() == curve.point_len()
+                && point.starts_with(&[4]) =>
+        {
             digits.copy_from_slice(secret);
         }
         _ => return Err(Damage::PrivateSection.into()),
     }
-    Ok(PrivateKey::EcdsaNistp256 { public, scalar })
+    Ok(PrivateKey::Ecdsa {
+        curve,
+        public: point.to_vec(),
+        scalar,
+    })
+}
+
+fn read_rsa(reader: &mut Reader<'_>) -> Result<PrivateKey, KeyFileError> {
+    let mut number = || -> Result<&[u8], KeyFileError> {
+        let bytes = reader.string().map_err(|_| Damage::PrivateSection)?;
+        let magnitude = Mpint::from_twos_complement(bytes)
+            .map_err(|_| Damage::PrivateSection)?
+            .magnitude();
+        match magnitude.is_empty() {
+            false => Ok(magnitude),
+            true => Err(Damage::PrivateSection.into()),
+        }
+    };
+    let secret = |bytes: &[u8]| Zeroizing::new(bytes.to_vec());
+    Ok(PrivateKey::Rsa {
+        modulus: number()?.to_vec(),
+        exponent: number()?.to_vec(),
+        private_exponent: secret(number()?),
+        coefficient: secret(number()?),
+        prime_p: secret(number()?),
+        prime_q: secret(number()?),
+    })
 }
 
 impl fmt::Debug for PrivateKeyFile {
@@ -299,7 +358,9 @@ fn write(
     let mut check = [0; 4];
     random.fill(&mut check)?;
 
-    let mut section = Wiped(BytesMut::with_capacity(512 + comment.as_bytes().len()));
+    let mut section = Wiped(BytesMut::with_capacity(
+        MAX_PRIVATE_SECTION + comment.as_bytes().len(),
+    ));
     let out = &mut section.0;
     out.put_slice(&check);
     out.put_slice(&check);

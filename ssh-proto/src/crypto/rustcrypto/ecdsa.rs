@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::keys::signature_blob;
 use super::nistp256::{generate_secret, parse_point, uncompressed};
 use crate::crypto::{
-    PrivateKey, PublicKey, SecureRandom, Signature, SignatureAlgorithm, SigningKey,
+    EcdsaCurve, PrivateKey, PublicKey, SecureRandom, Signature, SignatureAlgorithm, SigningKey,
 };
 use crate::error::{CryptoError, DecodeError};
 use crate::wire::{Mpint, Reader, put_mpint};
@@ -91,12 +91,12 @@ pub(super) struct EcdsaNistp256Key {
 }
 
 impl EcdsaNistp256Key {
-    pub(super) fn new(public: &[u8; 65], scalar: &[u8; 32]) -> Result<Self, CryptoError> {
+    pub(super) fn new(public: &[u8], scalar: &[u8]) -> Result<Self, CryptoError> {
         let secret = SecretKey::from_slice(scalar).map_err(|_| CryptoError::InvalidKey)?;
         match uncompressed(&secret.public_key()) == *public {
             true => Ok(Self {
                 signing: secret.into(),
-                public: PublicKey::ecdsa_nistp256(public),
+                public: PublicKey::ecdsa(EcdsaCurve::Nistp256, public),
             }),
             false => Err(CryptoError::InvalidKey),
         }
@@ -145,9 +145,10 @@ impl fmt::Debug for EcdsaNistp256Key {
 pub(super) fn generate(random: &mut dyn SecureRandom) -> Result<PrivateKey, CryptoError> {
     let secret = generate_secret(random)?;
     let public = uncompressed(&secret.public_key());
-    Ok(PrivateKey::EcdsaNistp256 {
-        public,
-        scalar: Zeroizing::new(secret.to_bytes().into()),
+    Ok(PrivateKey::Ecdsa {
+        curve: EcdsaCurve::Nistp256,
+        public: public.to_vec(),
+        scalar: Zeroizing::new(secret.to_bytes().to_vec()),
     })
 }
 
@@ -169,11 +170,11 @@ mod tests {
     const S: &str = "f7cb1c942d657c41d436c7a1b6e29f65f3e900dbb9aff4064dc4ab2f843acda8";
 
     fn key() -> PublicKey {
-        PublicKey::ecdsa_nistp256(&hex(POINT).try_into().unwrap())
+        PublicKey::ecdsa(EcdsaCurve::Nistp256, &hex(POINT))
     }
 
     fn signing_key(scalar: &[u8], point: &str) -> Result<EcdsaNistp256Key, CryptoError> {
-        EcdsaNistp256Key::new(&hex(point).try_into().unwrap(), scalar.try_into().unwrap())
+        EcdsaNistp256Key::new(&hex(point), scalar)
     }
 
     fn verify(blob: &[u8]) -> Result<(), CryptoError> {

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use super::ecdsa::EcdsaNistp256Key;
 use super::ed25519::Ed25519Key;
 use super::{ecdsa, ed25519};
-use crate::crypto::{KeyProvider, PrivateKey, SecureRandom, Signature, SigningKey};
+use crate::crypto::{EcdsaCurve, KeyProvider, PrivateKey, SecureRandom, Signature, SigningKey};
 use crate::error::CryptoError;
 use crate::wire::Reader;
 
@@ -17,9 +17,12 @@ impl KeyProvider for Keys {
     fn signing_key(&self, key: &PrivateKey) -> Result<Arc<dyn SigningKey>, CryptoError> {
         Ok(match key {
             PrivateKey::Ed25519 { public, seed } => Arc::new(Ed25519Key::new(public, seed)?),
-            PrivateKey::EcdsaNistp256 { public, scalar } => {
-                Arc::new(EcdsaNistp256Key::new(public, scalar)?)
-            }
+            PrivateKey::Ecdsa {
+                curve: EcdsaCurve::Nistp256,
+                public,
+                scalar,
+            } => Arc::new(EcdsaNistp256Key::new(public, scalar)?),
+            _ => return Err(CryptoError::Unsupported),
         })
     }
 

@@ -21,7 +21,7 @@ use alloc::borrow::Cow;
 
 use super::{
     CipherAlgorithm, CompressionAlgorithm, CryptoProvider, KexAlgorithm, MacAlgorithm,
-    NoCompression, SignatureAlgorithm,
+    NoCompression, OnRequest, SignatureAlgorithm,
 };
 
 static KEX: [&dyn KexAlgorithm; 4] = [
@@ -62,5 +62,6 @@ pub fn provider() -> CryptoProvider {
         macs: Cow::Borrowed(&MACS),
         compression: Cow::Borrowed(&COMPRESSION),
         keys: &keys::KEYS,
+        on_request: OnRequest::default(),
     }
 }

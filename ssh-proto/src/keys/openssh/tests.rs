@@ -52,8 +52,9 @@ fn public(line: &str) -> PublicKeyLine {
 
 fn secret(key: &PrivateKey) -> [u8; 32] {
     match key {
-        PrivateKey::Ed25519 { seed: secret, .. }
-        | PrivateKey::EcdsaNistp256 { scalar: secret, .. } => **secret,
+        PrivateKey::Ed25519 { seed, .. } => **seed,
+        PrivateKey::Ecdsa { scalar, .. } => scalar[..].try_into().unwrap(),
+        PrivateKey::Rsa { .. } => panic!("not among the files of these tests"),
     }
 }
 
@@ -165,7 +166,9 @@ impl Parts {
         let mut point = [9; 65];
         point[0] = 4;
         Self {
-            public: PublicKey::ecdsa_nistp256(&point).as_blob().to_vec(),
+            public: PublicKey::ecdsa(EcdsaCurve::Nistp256, &point)
+                .as_blob()
+                .to_vec(),
             key_type: "ecdsa-sha2-nistp256",
             fields: [
                 b"nistp256".to_vec(),
