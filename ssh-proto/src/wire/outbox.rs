@@ -28,6 +28,18 @@ pub(crate) enum Payload {
 /// A payload with a password or the like in it.
 pub(crate) struct SecretPayload(BytesMut);
 
+impl From<BytesMut> for SecretPayload {
+    fn from(payload: BytesMut) -> Self {
+        Self(payload)
+    }
+}
+
+impl AsRef<[u8]> for SecretPayload {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl Drop for SecretPayload {
     fn drop(&mut self) {
         self.0.as_mut().zeroize();
