@@ -234,6 +234,9 @@ impl ClientConnection {
 
     /// Tries a password (RFC 4252 section 8).
     ///
+    /// The packet is padded so that its length tells that of the password to multiples of 64 bytes
+    /// only; answers to prompts are hidden alike.
+    ///
     /// # Errors
     /// `InvalidText` above 1024 bytes; the turn is then raised anew.
     pub fn auth_password(&mut self, turn: AuthTurn, password: &Password) -> Result<(), ApiMisuse> {

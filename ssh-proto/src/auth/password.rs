@@ -43,6 +43,28 @@ impl Password {
     }
 }
 
+/// Lengths up to which, and to multiples of which, a secret looks the same.
+const STEP: usize = 64;
+
+/// What can be hidden of several secrets together: with the alignment of any cipher it fits into
+/// the padding of a packet.
+const MOST_HIDDEN: usize = 3 * STEP;
+
+/// The padding that hides how long these secrets are: each is as good as 64 bytes long, or a
+/// multiple. More than a packet can be padded by is hidden as a multiple of 192 bytes of all.
+pub(super) fn hiding_padding(lengths: impl IntoIterator<Item = usize>) -> u8 {
+    let (mut hidden, mut total) = (0_usize, 0_usize);
+    for length in lengths {
+        let shown = length.max(1).next_multiple_of(STEP);
+        hidden = hidden.saturating_add(shown.saturating_sub(length));
+        total = total.saturating_add(length);
+    }
+    if hidden > MOST_HIDDEN {
+        hidden = total.next_multiple_of(MOST_HIDDEN).saturating_sub(total);
+    }
+    u8::try_from(hidden).unwrap_or(u8::MAX)
+}
+
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Password(..)")
@@ -65,6 +87,25 @@ mod tests {
         assert!(Password::new("").matches(b""));
         assert!(!Password::new("").matches(b"x"));
         assert!(!Password::new([0]).matches(b""));
+    }
+
+    #[test]
+    fn o6_lengths_are_hidden_in_steps() {
+        let shown = |lengths: &[usize]| {
+            let padding = hiding_padding(lengths.iter().copied());
+            lengths.iter().sum::<usize>() + usize::from(padding)
+        };
+        for length in 0..=1024_usize {
+            let step = length.max(1).next_multiple_of(64);
+            assert_eq!(shown(&[length]), step);
+            assert_eq!(shown(&[length, 3]), step + 64);
+            assert_eq!(shown(&[0, length, 64]), step + 128);
+        }
+        assert_eq!(shown(&[]), 0);
+        // More than padding can hide one by one.
+        assert_eq!(shown(&[1, 2, 3, 4]), 192);
+        assert_eq!(shown(&[8; 100]), 960);
+        assert_eq!(shown(&[64; 100]), 6400, "nothing to hide");
     }
 
     #[test]

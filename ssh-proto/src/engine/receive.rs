@@ -24,6 +24,7 @@ use crate::trace::event;
 use crate::transport::kex::{KexAsk, Negotiated};
 use crate::transport::{KexProgress, MacFailure, Packet};
 use crate::wire::extension::{ExtInfo, Ping, Pong};
+use crate::wire::outbox::SecretPayload;
 use crate::wire::transport::{Debug, Unimplemented};
 use crate::wire::{Reader, decode, number};
 
@@ -179,7 +180,14 @@ impl<S: Side> Core<S> {
                 let small = packet.payload.len().saturating_mul(PIN_FACTOR)
                     < packet.pinned.max(PINNED_ARENA);
                 let copy = unread > COPIED_UNREAD || unread > 0 && small;
-                mux.handle(packet.payload.freeze(), copy, &mut self.outbox)?;
+                let payload = match number {
+                    // A cookie or the value of a variable is in it, perhaps.
+                    number::CHANNEL_REQUEST => {
+                        Bytes::from_owner(SecretPayload::from(packet.payload))
+                    }
+                    _ => packet.payload.freeze(),
+                };
+                mux.handle(payload, copy, &mut self.outbox)?;
             }
             number::PING => {
                 // OpenSSH leaves a ping unanswered while keys are exchanged; one that is too

@@ -80,7 +80,8 @@ impl<S: Side> Core<S> {
         let may_pass = self.transport.gate_is_open() && !self.is_held();
         if may_pass && !matches!(self.life, Life::Failing(..)) {
             if let Some(payload) = self.outbox.pop() {
-                self.transport.transmit_payload(payload.as_ref(), out)?;
+                self.transport
+                    .transmit_padded(payload.as_ref(), payload.padding(), out)?;
                 self.rekey_if_due()?;
                 return Ok(true);
             }

@@ -406,10 +406,21 @@ impl Transport {
         payload: &[u8],
         out: &mut BytesMut,
     ) -> Result<(), Error> {
+        self.transmit_padded(payload, 0, out)
+    }
+
+    /// The same with so many bytes of padding beyond what the cipher wants.
+    pub(crate) fn transmit_padded(
+        &mut self,
+        payload: &[u8],
+        padding: u8,
+        out: &mut BytesMut,
+    ) -> Result<(), Error> {
         // Growing later would leave a copy of a password behind.
         out.reserve(payload.len().saturating_add(MAX_OVERHEAD));
         let (start, sequence) = (out.len(), self.send.sequence());
-        self.send.seal(out, |out| out.extend_from_slice(payload))?;
+        self.send
+            .seal_padded(out, padding, |out| out.extend_from_slice(payload))?;
         self.trace
             .sent(sequence, out.len().saturating_sub(start), payload);
         if payload.first() == Some(&number::USERAUTH_SUCCESS) {

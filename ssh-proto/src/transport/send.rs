@@ -64,8 +64,18 @@ impl SendHalf {
         out: &mut BytesMut,
         encode: impl FnOnce(&mut BytesMut),
     ) -> Result<(), Error> {
+        self.seal_padded(out, 0, encode)
+    }
+
+    /// The same with so many bytes of padding beyond what the cipher wants.
+    pub(crate) fn seal_padded(
+        &mut self,
+        out: &mut BytesMut,
+        extra_padding: u8,
+        encode: impl FnOnce(&mut BytesMut),
+    ) -> Result<(), Error> {
         let start = out.len();
-        let sealed = self.try_seal(out, start, encode);
+        let sealed = self.try_seal(out, start, extra_padding, encode);
         if sealed.is_err() {
             if let Some(unsent) = out.get_mut(start..) {
                 unsent.zeroize();
@@ -79,6 +89,7 @@ impl SendHalf {
         &mut self,
         out: &mut BytesMut,
         start: usize,
+        extra_padding: u8,
         encode: impl FnOnce(&mut BytesMut),
     ) -> Result<(), Error> {
         if self.packets >= MAX_PACKETS_PER_KEY {
@@ -96,10 +107,13 @@ impl SendHalf {
         }
         let block = self.layout.block_len.max(8);
         let unpadded = out.len() - start - if self.layout.length_is_padded { 0 } else { 4 };
-        let mut padding = block - unpadded % block;
+        // Its length is one byte.
+        let extra = usize::from(extra_padding).min(252_usize.saturating_sub(block));
+        let mut padding = block - (unpadded + extra) % block;
         if padding < 4 {
             padding += block;
         }
+        padding += extra;
         let padding_start = out.len();
         out.put_bytes(0, padding + self.layout.tag_len);
         let packet = out

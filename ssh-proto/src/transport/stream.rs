@@ -1,5 +1,7 @@
 //! Random bytes that must not take part in the order in which key exchange draws its own: padding (RFC 4253 section 6), fuzzy timing.
 
+use alloc::boxed::Box;
+
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::crypto::{HashAlgorithm, SecureRandom};
@@ -9,7 +11,8 @@ use crate::error::RandomFailed;
 /// what is drawn for other ends.
 pub(crate) struct RandomStream {
     sha256: &'static dyn HashAlgorithm,
-    state: State,
+    /// In a place of its own, where the seed is filled in: what is moved leaves a copy behind.
+    state: Box<State>,
 }
 
 #[derive(Zeroize, ZeroizeOnDrop)]
@@ -25,12 +28,12 @@ impl RandomStream {
         sha256: &'static dyn HashAlgorithm,
         random: &mut dyn SecureRandom,
     ) -> Result<Self, RandomFailed> {
-        let mut state = State {
+        let mut state = Box::new(State {
             seed: [0; 32],
             counter: 0,
             block: [0; 32],
             used: 32,
-        };
+        });
         random.fill(&mut state.seed)?;
         Ok(Self { sha256, state })
     }

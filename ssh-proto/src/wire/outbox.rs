@@ -26,11 +26,37 @@ pub(crate) enum Payload {
 }
 
 /// A payload with a password or the like in it.
-pub(crate) struct SecretPayload(BytesMut);
+pub(crate) struct SecretPayload {
+    bytes: BytesMut,
+    /// Bytes of padding that hide its length, beyond what the cipher wants.
+    padding: u8,
+}
+
+impl From<BytesMut> for SecretPayload {
+    fn from(bytes: BytesMut) -> Self {
+        Self { bytes, padding: 0 }
+    }
+}
+
+impl AsRef<[u8]> for SecretPayload {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
 
 impl Drop for SecretPayload {
     fn drop(&mut self) {
-        self.0.as_mut().zeroize();
+        self.bytes.as_mut().zeroize();
+    }
+}
+
+impl Payload {
+    /// Bytes of padding to add beyond what the cipher wants.
+    pub(crate) fn padding(&self) -> u8 {
+        match self {
+            Self::Plain(_) => 0,
+            Self::Secret(secret) => secret.padding,
+        }
     }
 }
 
@@ -38,7 +64,7 @@ impl AsRef<[u8]> for Payload {
     fn as_ref(&self) -> &[u8] {
         match self {
             Self::Plain(bytes) => bytes,
-            Self::Secret(secret) => &secret.0,
+            Self::Secret(secret) => secret.as_ref(),
         }
     }
 }
@@ -54,10 +80,20 @@ impl Outbox {
     /// Queues a message that is wiped once it is sent. `size_hint` is an upper bound of its
     /// encoded length, so that encoding never moves it and leaves a copy behind.
     pub(crate) fn push_secret<'a>(&mut self, message: &impl Message<'a>, size_hint: usize) {
-        let mut payload = BytesMut::with_capacity(size_hint);
-        message.to_payload(&mut payload);
-        debug_assert!(payload.len() <= size_hint);
-        self.push_payload(Payload::Secret(SecretPayload(payload)));
+        self.push_padded(message, size_hint, 0);
+    }
+
+    /// As [`Self::push_secret`], with so many bytes of padding beyond what the cipher wants.
+    pub(crate) fn push_padded<'a>(
+        &mut self,
+        message: &impl Message<'a>,
+        size_hint: usize,
+        padding: u8,
+    ) {
+        let mut bytes = BytesMut::with_capacity(size_hint);
+        message.to_payload(&mut bytes);
+        debug_assert!(bytes.len() <= size_hint);
+        self.push_payload(Payload::Secret(SecretPayload { bytes, padding }));
     }
 
     fn push_payload(&mut self, payload: Payload) {

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use super::{Attempt, Client, ClientAsk, State, count_round, shown};
+use crate::auth::password::hiding_padding;
 use crate::auth::{Password, Prompt, Prompts};
 use crate::error::{ApiMisuse, Error, PeerMisbehaved};
 use crate::limits::{MAX_AUTH_TEXT, MAX_PASSWORD};
@@ -96,8 +97,9 @@ impl Client {
             answered: dialog.answered || *count > 0,
             ..*dialog
         };
+        let padding = hiding_padding(responses.iter().map(|r| r.as_bytes().len()));
         let responses = responses.iter().map(Password::as_bytes).collect();
-        out.push_secret(&UserauthInfoResponse { responses }, size);
+        out.push_padded(&UserauthInfoResponse { responses }, size, padding);
         self.state = State::Sent(Attempt::KeyboardInteractive(dialog));
         Ok(())
     }

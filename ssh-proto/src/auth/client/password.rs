@@ -2,6 +2,7 @@
 
 use super::{Attempt, AuthOutcome, Client, ClientAsk, State, shown};
 use crate::auth::Password;
+use crate::auth::password::hiding_padding;
 use crate::error::{ApiMisuse, Error};
 use crate::limits::MAX_PASSWORD;
 use crate::wire::auth::{AuthMethod as WireMethod, PasswordAuth, UserauthPasswdChangereq};
@@ -47,7 +48,9 @@ impl Client {
             new_password,
         }));
         let size_hint = FRAMING + self.user.len() + password.len() + new_len;
-        out.push_secret(&request, size_hint);
+        let lengths = [Some(password), new_password].into_iter().flatten();
+        let padding = hiding_padding(lengths.map(<[u8]>::len));
+        out.push_padded(&request, size_hint, padding);
         self.state = State::Sent(Attempt::Password);
         Ok(())
     }
