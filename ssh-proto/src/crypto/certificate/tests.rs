@@ -1,0 +1,1 @@
+//! Certificates of ssh-keygen, ours, and bad ones.
