@@ -270,6 +270,7 @@ impl<S: Side> Core<S> {
                 let (ticket, stub) = Ticket::new(&self.desk);
                 let event = S::host_key(HostKeyCheck {
                     ticket,
+                    certificate: key.certificate().map(Box::new),
                     key,
                     algorithm,
                     previous,
@@ -297,7 +298,7 @@ impl<S: Side> Core<S> {
     }
 
     fn keys_changed(&mut self, negotiated: Negotiated) {
-        self.host_keys.negotiated(negotiated.host_key_algorithm);
+        self.note_host_key_algorithm(negotiated.host_key_algorithm);
         if self.phase == Phase::FirstKex {
             self.enter(Phase::Service);
             self.keyed_packets = 0;
