@@ -40,7 +40,9 @@ impl Client {
             .filter(|ours| {
                 // Servers name what keys sign with: OpenSSH leaves certificates out.
                 let known = [ours.name().as_bytes(), ours.signature_name().as_bytes()];
-                names.split(|b| *b == b',').any(|name| known.contains(&name))
+                names
+                    .split(|b| *b == b',')
+                    .any(|name| known.contains(&name))
             })
             .map(|algorithm| algorithm.name())
             .collect();

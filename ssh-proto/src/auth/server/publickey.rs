@@ -140,7 +140,11 @@ impl Server {
         algorithm: &[u8],
         blob: &[u8],
     ) -> Option<(&'static dyn SignatureAlgorithm, PublicKey)> {
-        if !self.accepted.iter().any(|a| a.name().as_bytes() == algorithm) {
+        if !self
+            .accepted
+            .iter()
+            .any(|a| a.name().as_bytes() == algorithm)
+        {
             return None;
         }
         let key = PublicKey::from_blob(Bytes::copy_from_slice(blob)).ok()?;

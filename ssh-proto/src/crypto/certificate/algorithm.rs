@@ -54,15 +54,14 @@ impl SignatureAlgorithm for CertificateAlgorithm {
         if key.key_type() != self.key_type {
             return Err(CryptoError::InvalidKey);
         }
-        let certificate =
-            Certificate::from_public_key(key).map_err(|_| CryptoError::InvalidKey)?;
+        let certificate = Certificate::from_public_key(key).map_err(|_| CryptoError::InvalidKey)?;
         self.plain
             .verify(certificate.public_key(), message, signature)
     }
 }
 
 /// Algorithms, and those of certificates of the same keys.
-const NAMES: [(&str, &str); 12] = [
+pub(super) const NAMES: [(&str, &str); 12] = [
     ("ssh-ed25519", "ssh-ed25519-cert-v01@openssh.com"),
     (
         "ecdsa-sha2-nistp256",

@@ -51,7 +51,9 @@ pub enum IssueError {
 impl fmt::Display for IssueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoPrincipals => f.write_str("a certificate without principals is good for nobody"),
+            Self::NoPrincipals => {
+                f.write_str("a certificate without principals is good for nobody")
+            }
             Self::NeverValid => f.write_str("the certificate would never be valid"),
             Self::BadSourceAddress => f.write_str("malformed list of addresses"),
             Self::CriticalOptionForHost => {
