@@ -23,6 +23,8 @@ pub use self::certificate::{
     Certificate, CertificateAlgorithm, CertificateBuilder, CertificateCheck, CertificateError,
     CertificateKind, CertificateOption, CertificateRights, CertifiedKey, IssueError,
 };
+#[cfg(feature = "agent")]
+pub(crate) use self::certificate::{is_certificate_type, plain_key_type};
 pub use self::kex::{DhGroup, KexAlgorithm, KexExchange, KexResponse, KexShape, SharedSecret};
 pub use self::key::{
     EcdsaCurve, Fingerprint, KeyProvider, PublicKey, Signature, SignatureAlgorithm, SigningKey,

@@ -304,15 +304,28 @@ impl fmt::Debug for Certificate {
 impl PublicKey {
     /// Whether the type is that of a certificate.
     pub fn is_certificate(&self) -> bool {
-        let key_type = self.key_type();
-        key_type.ends_with("-cert-v01@openssh.com")
-            || TYPES.iter().any(|(_, certified, _)| *certified == key_type)
+        is_certificate_type(self.key_type())
     }
 
     /// The certificate that this key is; `None` if it is a plain key, or malformed.
     pub fn certificate(&self) -> Option<Certificate> {
         Certificate::from_public_key(self).ok()
     }
+}
+
+/// Whether a type of keys is one of certificates, known here or not.
+pub(crate) fn is_certificate_type(key_type: &str) -> bool {
+    key_type.ends_with("-cert-v01@openssh.com")
+        || TYPES.iter().any(|(_, certified, _)| *certified == key_type)
+}
+
+/// The type of the keys in certificates of this type; the type itself where it is not one of them.
+#[cfg(feature = "agent")]
+pub(crate) fn plain_key_type(key_type: &str) -> &str {
+    let found = TYPES
+        .iter()
+        .find(|(_, certified, _)| *certified == key_type);
+    found.map_or(key_type, |(plain, ..)| plain)
 }
 
 fn text(bytes: &[u8]) -> Result<String, DecodeError> {

@@ -791,10 +791,12 @@ fn a_certified_key_signs_as_its_key_does() {
         assert_eq!(certified.certificate(), &certificate);
         let signature = certified.sign(&name, b"message").unwrap();
         assert_eq!(signature.algorithm(), plain);
-        assert_eq!(
-            certified.sign(plain, b"").err(),
-            Some(CryptoError::Unsupported)
-        );
+        // As an agent asks for it; and what the key does not know.
+        assert_eq!(certified.sign(plain, b"message"), Ok(signature.clone()));
+        for other in ["ssh-rsa", "rsa-sha2-512-cert-v01@openssh.com"] {
+            let refused = certified.sign(other, b"message");
+            assert_eq!(refused, Err(CryptoError::Unsupported));
+        }
 
         let algorithm = provider().signature(&name).unwrap();
         assert_eq!(algorithm.signature_name(), plain);
