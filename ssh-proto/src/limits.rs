@@ -44,6 +44,9 @@ pub const MAX_EXT_INFO_FROM_SERVER: u8 = 2;
 /// Bytes in a host key, user key or certificate blob: the largest RSA-16384 certificate fits.
 pub const MAX_KEY_BLOB: usize = 16 * 1024;
 
+/// Principals in a certificate, as in OpenSSH.
+pub const MAX_CERTIFICATE_PRINCIPALS: usize = 256;
+
 /// Bytes in a signature blob: RSA-16384 with its framing fits.
 pub const MAX_SIGNATURE_BLOB: usize = 4 * 1024;
 

@@ -13,7 +13,9 @@ use bytes::Bytes;
 use crate::auth::{MethodSet, Policy, Restrictions, Server, ServerAsk};
 use crate::config::{Common, ConfigError, common_setters};
 use crate::connection::{Connection, sealed::HasCore};
-use crate::crypto::{CryptoProvider, PublicKey, SecureRandom, Signature, SigningKey};
+use crate::crypto::{
+    CryptoProvider, PublicKey, SecureRandom, Signature, SignatureAlgorithm, SigningKey,
+};
 use crate::engine::event::{Disconnected, Event};
 use crate::engine::host_keys::HostKeyNews;
 use crate::engine::policy::{Incoming, LoginFailure};
@@ -168,7 +170,7 @@ impl ServerConfigBuilder {
             return Err(ConfigError::NoAlgorithms("host key algorithms"));
         }
         let signatures = common.user_signatures()?;
-        let sig_algs = NameList::from_names(signatures.iter().map(|a| a.name()));
+        let sig_algs = signature_names(&signatures);
         let transport = Arc::new(TransportConfig {
             identification: common.identification()?,
             offer,
@@ -389,6 +391,18 @@ impl Side for ServerSide {
     }
 }
 
+/// What keys sign with under these algorithms, as `server-sig-algs` names it (RFC 8308 section
+/// 3.1): those of certificates are left out, as in OpenSSH, in favour of those of the keys in them.
+fn signature_names(algorithms: &[&'static dyn SignatureAlgorithm]) -> NameList<'static> {
+    let mut names: Vec<&str> = Vec::new();
+    for algorithm in algorithms {
+        if !names.contains(&algorithm.signature_name()) {
+            names.push(algorithm.signature_name());
+        }
+    }
+    NameList::from_names(names)
+}
+
 /// The event for what is asked.
 fn raise(asked: Option<ServerAsk>, desk: &Arc<Desk>) -> AuthProgress<ServerEvent> {
     let Some(asked) = asked else {
@@ -405,6 +419,7 @@ fn raise(asked: Option<ServerAsk>, desk: &Arc<Desk>) -> AuthProgress<ServerEvent
                 ticket,
                 user,
                 algorithm,
+                certificate: key.certificate().map(Box::new),
                 key,
             };
             (Pause::KeyQuery, ServerEvent::KeyQuery(query))
@@ -418,6 +433,7 @@ fn raise(asked: Option<ServerAsk>, desk: &Arc<Desk>) -> AuthProgress<ServerEvent
                 ticket,
                 user,
                 algorithm,
+                certificate: key.certificate().map(Box::new),
                 key,
             };
             (Pause::Unverified, ServerEvent::Unverified(attempt))
@@ -426,6 +442,7 @@ fn raise(asked: Option<ServerAsk>, desk: &Arc<Desk>) -> AuthProgress<ServerEvent
             let request = AuthRequest {
                 ticket,
                 user,
+                certificate: method.key().and_then(PublicKey::certificate).map(Box::new),
                 method,
                 restrictions: Restrictions::default(),
             };

@@ -43,7 +43,11 @@ impl RawOffer {
         Self {
             // The post-quantum hybrid costs most and shows least.
             kex: names(provider.kex.iter().map(|a| a.name()).rev()),
-            host_keys: names(provider.signatures.iter().map(|a| a.name())),
+            // Its keys are plain ones.
+            host_keys: names(
+                (provider.signatures.iter().map(|a| a.name()))
+                    .filter(|name| !name.contains("-cert-v01@")),
+            ),
             ciphers: [ciphers.clone(), ciphers],
             macs: [macs.clone(), macs],
             compression: [compression.clone(), compression],

@@ -1,9 +1,6 @@
 //! Which signature a key makes under which flags (RFC 9987 section 3.6.1, RFC 8332), by names alone.
 
-use alloc::borrow::Cow;
-use alloc::format;
-
-use crate::crypto::Signature;
+use crate::crypto::{Signature, plain_key_type};
 
 const CERTIFICATE: &str = "-cert-v01@openssh.com";
 const SK_ECDSA: &str = "sk-ecdsa-sha2-nistp256@openssh.com";
@@ -45,16 +42,12 @@ impl SignFlags {
 }
 
 /// The algorithm that a signature by a key of this type names.
-pub(super) fn signature_algorithm(key_type: &str, flags: SignFlags) -> Cow<'_, str> {
-    match key_type.strip_suffix(CERTIFICATE).unwrap_or(key_type) {
+pub(super) fn signature_algorithm(key_type: &str, flags: SignFlags) -> &str {
+    match plain_key_type(key_type) {
         // OpenSSH's order, should both be set.
-        "ssh-rsa" if flags.has(SignFlags::RSA_SHA2_256) => "rsa-sha2-256".into(),
-        "ssh-rsa" if flags.has(SignFlags::RSA_SHA2_512) => "rsa-sha2-512".into(),
-        // The vendor's suffix moves behind that of the certificate.
-        plain if plain.starts_with("sk-") && plain.len() < key_type.len() => {
-            format!("{plain}@openssh.com").into()
-        }
-        plain => plain.into(),
+        "ssh-rsa" if flags.has(SignFlags::RSA_SHA2_256) => "rsa-sha2-256",
+        "ssh-rsa" if flags.has(SignFlags::RSA_SHA2_512) => "rsa-sha2-512",
+        plain => plain,
     }
 }
 
@@ -73,6 +66,9 @@ pub(super) fn is_algorithm_of(algorithm: &str, key_type: &str) -> bool {
             "ssh-rsa-cert-v01@openssh.com"
         }
         WEBAUTHN => SK_ECDSA,
+        "webauthn-sk-ecdsa-sha2-nistp256-cert-v01@openssh.com" => {
+            "sk-ecdsa-sha2-nistp256-cert-v01@openssh.com"
+        }
         other => other,
     };
     of_type == key_type

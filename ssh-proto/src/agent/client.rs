@@ -17,7 +17,7 @@ use super::message::{
 };
 use super::session::SessionBinding;
 use super::{QUERY, SESSION_BIND, SignFlags};
-use crate::crypto::{PrivateKey, PublicKey, Signature};
+use crate::crypto::{Certificate, PrivateKey, PublicKey, Signature};
 use crate::error::{DecodeError, Error, PeerMisbehaved};
 use crate::keys::Comment;
 use crate::limits::MAX_AGENT_REQUESTS;
@@ -145,7 +145,7 @@ impl AgentClient {
             data,
             flags: flags.bits(),
         };
-        let algorithm = signature_algorithm(key.key_type(), flags).into_owned();
+        let algorithm = signature_algorithm(key.key_type(), flags).to_owned();
         let expected = Expected::Signature { algorithm };
         self.ask(&AgentRequest::Sign(sign), expected)
     }
@@ -161,8 +161,34 @@ impl AgentClient {
         comment: &Comment,
         constraints: &KeyConstraints,
     ) -> Result<RequestId, NotSent> {
+        self.add_identity(key, None, comment, constraints)
+    }
+
+    /// As [`Self::add`], with a certificate: the agent then shows the certificate, not the plain
+    /// key, which is to be added besides where it is wanted.
+    ///
+    /// # Errors
+    /// [`NotSent`].
+    pub fn add_certified(
+        &mut self,
+        key: &PrivateKey,
+        certificate: &Certificate,
+        comment: &Comment,
+        constraints: &KeyConstraints,
+    ) -> Result<RequestId, NotSent> {
+        self.add_identity(key, Some(certificate), comment, constraints)
+    }
+
+    fn add_identity(
+        &mut self,
+        key: &PrivateKey,
+        certificate: Option<&Certificate>,
+        comment: &Comment,
+        constraints: &KeyConstraints,
+    ) -> Result<RequestId, NotSent> {
         let add = AddIdentity {
             key: key.clone(),
+            certificate: certificate.cloned(),
             comment: comment.as_bytes(),
             constraints: (!constraints.is_empty()).then(|| constraints.clone()),
         };

@@ -82,7 +82,8 @@ impl ConstraintHop {
         &self.keys
     }
 
-    /// A host key is no certificate here, so an authority never vouches for it.
+    /// Whether a certificate holds depends on the date, which an agent is not told here: an
+    /// authority vouches for no host key.
     fn is_known_by(&self, host_key: &PublicKey) -> bool {
         self.keys
             .iter()

@@ -5,11 +5,12 @@ use core::fmt;
 
 use bytes::{BufMut, BytesMut};
 
+use super::certified;
 use super::constraint::KeyConstraints;
-use crate::crypto::PrivateKey;
+use crate::crypto::{Certificate, PrivateKey, is_certificate_type};
 use crate::error::DecodeError;
 use crate::keys::{KeyFileError, put_private, read_private};
-use crate::limits::{MAX_AGENT_EXTENSIONS, MAX_AGENT_IDENTITIES};
+use crate::limits::{MAX_AGENT_EXTENSIONS, MAX_AGENT_IDENTITIES, MAX_KEY_BLOB};
 use crate::wire::{Field, Message, Reader, Rest, put_string, wire_struct};
 
 /// Message and constraint numbers (RFC 9987 section 5).
@@ -149,6 +150,8 @@ impl<'a> Message<'a> for IdentitiesAnswer<'a> {
 pub struct AddIdentity<'a> {
     /// The key.
     pub key: PrivateKey,
+    /// Its certificate, by which the agent is to know and show it.
+    pub certificate: Option<Certificate>,
     /// Its comment.
     pub comment: &'a [u8],
     /// `Some` for `ADD_ID_CONSTRAINED`, even if there are none.
@@ -159,10 +162,17 @@ impl<'a> AddIdentity<'a> {
     /// `None` for a key of a type that has no [`PrivateKey`] value.
     fn decode(reader: &mut Reader<'a>, constrained: bool) -> Result<Option<Self>, DecodeError> {
         let key_type = reader.text()?;
-        let key = match read_private(key_type, reader) {
-            Ok(key) => key,
-            Err(KeyFileError::UnsupportedKeyType(_)) => return Ok(None),
-            Err(_) => return Err(DecodeError::OutOfRange),
+        let (key, certificate) = if is_certificate_type(key_type) {
+            match certified::read(key_type, reader)? {
+                Some((key, certificate)) => (key, Some(certificate)),
+                None => return Ok(None),
+            }
+        } else {
+            match read_private(key_type, reader) {
+                Ok(key) => (key, None),
+                Err(KeyFileError::UnsupportedKeyType(_)) => return Ok(None),
+                Err(_) => return Err(DecodeError::OutOfRange),
+            }
         };
         let comment = reader.string()?;
         let constraints = constrained
@@ -170,26 +180,31 @@ impl<'a> AddIdentity<'a> {
             .transpose()?;
         Ok(Some(Self {
             key,
+            certificate,
             comment,
             constraints,
         }))
     }
 
     fn encode(&self, out: &mut BytesMut) {
-        put_private(&self.key, out);
+        match &self.certificate {
+            Some(certificate) => certified::put(&self.key, certificate, out),
+            None => put_private(&self.key, out),
+        }
         put_string(out, self.comment);
         if let Some(constraints) = &self.constraints {
             constraints.encode(out);
         }
     }
 
-    /// An upper bound of the encoded length: the largest RSA key, and room for names.
+    /// An upper bound of the encoded length: the largest RSA key, and room for names and for a
+    /// certificate.
     pub(super) fn size_hint(&self) -> usize {
         let mut constraints = BytesMut::new();
         if let Some(all) = &self.constraints {
             all.encode(&mut constraints);
         }
-        (16 * 1024_usize)
+        (16 * 1024 + MAX_KEY_BLOB)
             .saturating_add(self.comment.len())
             .saturating_add(constraints.len())
     }

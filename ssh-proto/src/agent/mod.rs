@@ -14,6 +14,7 @@
 //! [`SignFlags::for_algorithm`].
 
 mod algorithm;
+mod certified;
 mod client;
 mod constraint;
 mod frame;

@@ -16,7 +16,7 @@ use super::message::{
 };
 use super::session::{Session, SessionBinding};
 use super::{QUERY, SESSION_BIND, SignFlags};
-use crate::crypto::{HashOutput, PublicKey, Signature};
+use crate::crypto::{CertifiedKey, HashOutput, PublicKey, Signature};
 use crate::error::{ApiMisuse, Error};
 use crate::keys::Comment;
 use crate::limits::{MAX_AGENT_MESSAGE, MAX_AGENT_OUTPUT, MAX_KEY_COMMENT};
@@ -470,7 +470,10 @@ impl AgentServer {
             return None;
         }
         // Fails where the halves of the key do not belong together.
-        let key = keyring.provider().signing_key(&add.key).ok()?;
+        let mut key = keyring.provider().signing_key(&add.key).ok()?;
+        if let Some(certificate) = add.certificate {
+            key = Arc::new(CertifiedKey::new(key, certificate).ok()?);
+        }
         let public = key.public_key().clone();
         // Whoever may not see a key must not change it either.
         let held = keyring.entry(public.as_blob());
@@ -511,7 +514,7 @@ impl AgentServer {
         }
         let algorithm = signature_algorithm(key.key_type(), sign.flags);
         match &entry.holder {
-            Holder::Here(held) => match held.sign(&algorithm, &sign.data) {
+            Holder::Here(held) => match held.sign(algorithm, &sign.data) {
                 Ok(signature) => self.reply_signature(&signature),
                 Err(_) => self.reply(&AgentResponse::Failure),
             },
@@ -519,7 +522,7 @@ impl AgentServer {
                 self.event = Some(AgentServerEvent::Sign(RemoteSignRequest {
                     alive,
                     key: key.clone(),
-                    algorithm: algorithm.into_owned(),
+                    algorithm: algorithm.to_owned(),
                     flags: sign.flags,
                     data: sign.data,
                 }));

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::algorithm::is_algorithm_of;
 use super::constraint::DestinationConstraint;
 use super::message::SessionBind;
-use crate::crypto::{CryptoProvider, PublicKey, Signature};
+use crate::crypto::{Certificate, CryptoProvider, PublicKey, Signature};
 use crate::error::DecodeError;
 use crate::limits::{MAX_AGENT_BINDS, MAX_AGENT_SESSION_ID};
 use crate::wire::{Field, Reader, number};
@@ -51,9 +51,15 @@ impl Session {
             return None;
         }
         let signature = &binding.signature;
+        let certificate = binding.host_key.certificate();
+        let signing = certificate.as_ref().map(Certificate::public_key);
         provider
             .signature(signature.algorithm())?
-            .verify(&binding.host_key, &binding.session_id, signature)
+            .verify(
+                signing.unwrap_or(&binding.host_key),
+                &binding.session_id,
+                signature,
+            )
             .ok()?;
         self.bindings.push(binding);
         self.bindings.last()

@@ -25,7 +25,7 @@ pub use self::restrictions::{Permissions, Restrictions};
 pub use self::server::{AuthMethod, ServerGssapi};
 pub(crate) use self::server::{LoginTrace, Policy, Server, ServerAsk};
 pub use self::text::Banner;
-use crate::crypto::{PublicKey, SignatureAlgorithm};
+use crate::crypto::{Certificate, PublicKey, SignatureAlgorithm};
 use crate::error::{DecodeError, Error, PeerMisbehaved};
 
 /// The service that authenticates (RFC 4252 section 3).
@@ -40,8 +40,17 @@ const SSH_CONNECTION: &[u8] = b"ssh-connection";
 pub struct AuthStep {
     /// The method, as its RFC names it.
     pub method: &'static str,
-    /// The key whose signature was verified, where the method has one.
+    /// The key whose signature was verified, where the method has one; a certificate where the key
+    /// was presented by one.
     pub key: Option<PublicKey>,
+}
+
+impl AuthStep {
+    /// The certificate by which the key was presented, read anew at each call: who the user is to
+    /// the authority that signed it, by its key id and serial number.
+    pub fn certificate(&self) -> Option<Certificate> {
+        self.key.as_ref().and_then(PublicKey::certificate)
+    }
 }
 
 /// The proof of authentication: who, by which methods, with which keys, and with which rights.
@@ -94,6 +103,11 @@ impl Authenticated {
     /// The key whose signature was verified, where the method was `publickey` or `hostbased`.
     pub fn key(&self) -> Option<&PublicKey> {
         self.steps.last().and_then(|step| step.key.as_ref())
+    }
+
+    /// The certificate by which that key was presented, read anew at each call.
+    pub fn certificate(&self) -> Option<Certificate> {
+        self.steps.last().and_then(AuthStep::certificate)
     }
 
     /// Everything that was passed, in order; the last completed it.

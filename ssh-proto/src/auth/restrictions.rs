@@ -5,6 +5,8 @@ use core::ops::{BitOr, BitOrAssign};
 
 use bytes::Bytes;
 
+use crate::crypto::CertificateRights;
+
 /// A set of rights of a login, as the options of a key or a certificate grant them.
 ///
 /// A server's application hands one over with [`AuthRequest::restrict`](crate::AuthRequest::restrict);
@@ -159,6 +161,26 @@ impl Restrictions {
     /// Whether nothing can satisfy them.
     pub(crate) fn contradict(&self) -> bool {
         self.command == Command::Contradictory
+    }
+}
+
+/// What a certificate allows: each right only where it has the extension for it, and its forced
+/// command. Tunnels are among what `permit-port-forwarding` grants.
+impl From<&CertificateRights> for Restrictions {
+    fn from(rights: &CertificateRights) -> Self {
+        let forwarding = Permissions::PORT_FORWARDING | Permissions::TUN;
+        let permissions = [
+            (rights.pty(), Permissions::PTY),
+            (rights.x11_forwarding(), Permissions::X11),
+            (rights.agent_forwarding(), Permissions::AGENT),
+            (rights.port_forwarding(), forwarding),
+        ];
+        let granted = permissions.into_iter().filter(|(granted, _)| *granted);
+        let restrictions = Self::new(granted.fold(Permissions::NONE, |all, (_, one)| all | one));
+        match rights.force_command() {
+            Some(command) => restrictions.with_force_command(Bytes::copy_from_slice(command)),
+            None => restrictions,
+        }
     }
 }
 

@@ -96,6 +96,10 @@ impl PublicKey {
             reader.string()?;
             let well_formed = match self.key_type() {
                 "ssh-ed25519" => reader.string()?.len() == 32,
+                _ if self.is_certificate() => {
+                    reader.rest();
+                    self.certificate().is_some()
+                }
                 key_type => match EcdsaCurve::of_key_type(key_type) {
                     Some(curve) => {
                         let name = reader.string()?;
@@ -303,7 +307,13 @@ pub trait SignatureAlgorithm: Send + Sync {
     /// The type of the keys that it verifies with, which differs from the name for RSA with SHA-2.
     fn key_type(&self) -> &'static str;
 
-    /// Verifies a signature that names this algorithm.
+    /// The name in its signatures, which differs from that of the algorithm for certificates: the
+    /// key inside signs as it would without one.
+    fn signature_name(&self) -> &'static str {
+        self.name()
+    }
+
+    /// Verifies a signature that names this algorithm by [`Self::signature_name`].
     ///
     /// # Errors
     /// `InvalidKey` if the key is of another type or malformed, `InvalidSignature` if the

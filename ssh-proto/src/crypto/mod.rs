@@ -5,6 +5,7 @@
 //! Applications use a ready one, such as `rustcrypto::provider()`; the traits are for those who
 //! write another: hardware, FIPS modules, deterministic tests, fuzzing without security.
 
+mod certificate;
 mod kex;
 mod key;
 mod packet;
@@ -18,6 +19,12 @@ use core::fmt;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+pub use self::certificate::{
+    Certificate, CertificateAlgorithm, CertificateBuilder, CertificateCheck, CertificateError,
+    CertificateKind, CertificateOption, CertificateRights, CertifiedKey, IssueError,
+};
+#[cfg(feature = "agent")]
+pub(crate) use self::certificate::{is_certificate_type, plain_key_type};
 pub use self::kex::{DhGroup, KexAlgorithm, KexExchange, KexResponse, KexShape, SharedSecret};
 pub use self::key::{
     EcdsaCurve, Fingerprint, KeyProvider, PublicKey, Signature, SignatureAlgorithm, SigningKey,

@@ -51,7 +51,7 @@ pub enum HostKeyNews {
 /// Host keys under discussion.
 #[derive(Default)]
 pub(super) struct HostKeys {
-    /// The host key algorithm of the latest key exchange.
+    /// The name in the signature of the latest key exchange.
     negotiated: &'static str,
     /// Server: signatures that were asked for.
     signatures: usize,
@@ -71,10 +71,6 @@ pub(super) struct Proof {
 }
 
 impl HostKeys {
-    pub(super) fn negotiated(&mut self, algorithm: &'static str) {
-        self.negotiated = algorithm;
-    }
-
     /// Gives up the proof that was to answer this request.
     pub(super) fn forget_proof(&mut self, request: RequestKey) {
         self.proofs.retain(|proof| proof.request != request);
@@ -82,7 +78,15 @@ impl HostKeys {
 }
 
 impl<S: Side> Core<S> {
-    /// The algorithm for signatures by a host key: that of the key exchange where it fits, so that
+    /// Notes the host key algorithm of a key exchange.
+    pub(super) fn note_host_key_algorithm(&mut self, name: &'static str) {
+        let mut offered = self.settings.transport.offer.host_keys.iter();
+        let algorithm = offered.find(|a| a.name() == name);
+        self.host_keys.negotiated = algorithm.map_or(name, |a| a.signature_name());
+    }
+
+    /// The algorithm for signatures by a plain host key, since certificates are neither announced
+    /// nor proved: that of the key exchange where it fits, so that
     /// both sides mean the same kind of RSA signature, else the one that we prefer.
     fn host_key_algorithm(
         &self,
@@ -90,8 +94,9 @@ impl<S: Side> Core<S> {
         admits: impl Fn(&str) -> bool,
     ) -> Option<&'static dyn SignatureAlgorithm> {
         let offered = &self.settings.transport.offer.host_keys;
-        let fits =
-            |a: &&&'static dyn SignatureAlgorithm| a.key_type() == key_type && admits(a.name());
+        let fits = |a: &&&'static dyn SignatureAlgorithm| {
+            a.key_type() == key_type && a.signature_name() == a.name() && admits(a.name())
+        };
         let negotiated = offered
             .iter()
             .filter(fits)
@@ -231,7 +236,7 @@ impl<S: Side> Core<S> {
                     let event = Event::Sign(SignRequest {
                         ticket,
                         key: key.clone(),
-                        algorithm: algorithm.name(),
+                        algorithm: algorithm.signature_name(),
                         message,
                     });
                     self.host_keys.proofs.push(proof);

@@ -278,6 +278,7 @@ impl<S: Side> Core<S> {
                 let (ticket, stub) = Ticket::new(&self.desk);
                 let event = S::host_key(HostKeyCheck {
                     ticket,
+                    certificate: key.certificate().map(Box::new),
                     key,
                     algorithm,
                     previous,
@@ -305,7 +306,7 @@ impl<S: Side> Core<S> {
     }
 
     fn keys_changed(&mut self, negotiated: Negotiated) {
-        self.host_keys.negotiated(negotiated.host_key_algorithm);
+        self.note_host_key_algorithm(negotiated.host_key_algorithm);
         if self.phase == Phase::FirstKex {
             self.enter(Phase::Service);
             self.keyed_packets = 0;

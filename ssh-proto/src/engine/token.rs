@@ -1,5 +1,6 @@
 //! Tokens: owned decisions, each answered once by the connection that made it, and fail-closed when dropped.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -8,7 +9,7 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use bytes::Bytes;
 
 use crate::auth::{AuthMethod, AuthOutcome, GssapiAsk, GssapiStep, Prompts, Restrictions};
-use crate::crypto::PublicKey;
+use crate::crypto::{Certificate, PublicKey};
 use crate::error::ApiMisuse;
 use crate::mux::{ChannelId, ChannelKind, ChannelRequest, GlobalRequest, RequestKey};
 
@@ -102,14 +103,22 @@ impl Drop for Ticket {
 pub struct HostKeyCheck {
     pub(crate) ticket: Ticket,
     pub(crate) key: PublicKey,
+    pub(crate) certificate: Option<Box<Certificate>>,
     pub(crate) algorithm: &'static str,
     pub(crate) previous: Option<PublicKey>,
 }
 
 impl HostKeyCheck {
-    /// The host key.
+    /// The host key, or the certificate of one.
     pub fn key(&self) -> &PublicKey {
         &self.key
+    }
+
+    /// The certificate, where the server presents one; [`Certificate::verify`] tells whether to
+    /// believe it. If not, its [`public_key`](Certificate::public_key) can still be one that is
+    /// known by itself, unless it is revoked; nothing here falls back to that.
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.certificate.as_deref()
     }
 
     /// The host key algorithm negotiated.
@@ -206,6 +215,7 @@ pub struct AuthRequest {
     pub(crate) ticket: Ticket,
     pub(crate) user: String,
     pub(crate) method: AuthMethod,
+    pub(crate) certificate: Option<Box<Certificate>>,
     pub(crate) restrictions: Restrictions,
 }
 
@@ -218,6 +228,12 @@ impl AuthRequest {
     /// The method, with what was presented.
     pub fn method(&self) -> &AuthMethod {
         &self.method
+    }
+
+    /// The certificate, where the key of `publickey` or `hostbased` is in one. That the client has
+    /// the key is proven; who says whose key it is, [`Certificate::verify`] finds out.
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.certificate.as_deref()
     }
 
     /// Restricts what a login that this request is a step of may do, before it is answered.
@@ -242,6 +258,7 @@ pub struct UnverifiedAttempt {
     pub(crate) user: String,
     pub(crate) algorithm: &'static str,
     pub(crate) key: PublicKey,
+    pub(crate) certificate: Option<Box<Certificate>>,
 }
 
 impl UnverifiedAttempt {
@@ -259,6 +276,11 @@ impl UnverifiedAttempt {
     pub fn key(&self) -> &PublicKey {
         &self.key
     }
+
+    /// The certificate that the key is, offered and not proven.
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.certificate.as_deref()
+    }
 }
 
 /// A client asks a server whether a public key would be acceptable (RFC 4252 section 7).
@@ -272,6 +294,7 @@ pub struct KeyQuery {
     pub(crate) user: String,
     pub(crate) algorithm: &'static str,
     pub(crate) key: PublicKey,
+    pub(crate) certificate: Option<Box<Certificate>>,
 }
 
 impl KeyQuery {
@@ -289,6 +312,11 @@ impl KeyQuery {
     pub fn key(&self) -> &PublicKey {
         &self.key
     }
+
+    /// The certificate that the key is, offered and not proven.
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.certificate.as_deref()
+    }
 }
 
 /// A signature is wanted from a key that is held elsewhere: a host key or a user key.
@@ -305,12 +333,13 @@ pub struct SignRequest {
 }
 
 impl SignRequest {
-    /// The public half of the key that is to sign.
+    /// The public half of the key that is to sign, or its certificate.
     pub fn key(&self) -> &PublicKey {
         &self.key
     }
 
-    /// The signature algorithm.
+    /// The signature algorithm, as the signature is to name it: for a certificate, that of the key
+    /// in it.
     pub fn algorithm(&self) -> &'static str {
         self.algorithm
     }

@@ -1,6 +1,6 @@
 //! What a server's application decides about a peer beyond its login: whether it is served, and what becomes of those who fail.
 
-use super::ServerConnection;
+use super::{ServerConnection, signature_names};
 use crate::connection::Connection;
 use crate::engine::policy::{Incoming, LoginFailure};
 use crate::error::{ApiMisuse, DisconnectReason};
@@ -65,7 +65,7 @@ impl ServerConnection {
         }
         let (side, outbox) = self.core.side_mut();
         let auth = side.auth.as_mut().ok_or(ApiMisuse::WrongAnswer)?;
-        let names = auth.narrow(algorithms)?;
+        let names = signature_names(&auth.narrow(algorithms)?);
         if side.takes_ext_info_in_auth {
             outbox.push(&ExtInfo {
                 extensions: alloc::vec![(b"server-sig-algs", names.as_str().as_bytes())],

@@ -37,8 +37,14 @@ impl Client {
         self.announced = self
             .signatures
             .iter()
+            .filter(|ours| {
+                // Servers name what keys sign with: OpenSSH leaves certificates out.
+                let known = [ours.name().as_bytes(), ours.signature_name().as_bytes()];
+                names
+                    .split(|b| *b == b',')
+                    .any(|name| known.contains(&name))
+            })
             .map(|algorithm| algorithm.name())
-            .filter(|ours| names.split(|b| *b == b',').any(|n| n == ours.as_bytes()))
             .collect();
     }
 
@@ -82,7 +88,7 @@ impl Client {
         };
         let name = signing.algorithm.name();
         let signature = key.sign(name, &self.message(&signing))?;
-        if signature.algorithm() != name {
+        if signature.algorithm() != signing.algorithm.signature_name() {
             return Err(CryptoError::InvalidSignature.into());
         }
         self.send_signed(&signing, &signature, out);
@@ -93,7 +99,7 @@ impl Client {
     pub(super) fn ask_to_sign(&mut self, signing: Signing) -> ClientAsk {
         let ask = ClientAsk::Sign {
             key: signing.key.clone(),
-            algorithm: signing.algorithm.name(),
+            algorithm: signing.algorithm.signature_name(),
             message: self.message(&signing),
         };
         self.state = State::Sign(signing);
@@ -111,7 +117,7 @@ impl Client {
             return Err(ApiMisuse::WrongAnswer);
         };
         let Signing { algorithm, key, .. } = signing;
-        if signature.algorithm() != algorithm.name() {
+        if signature.algorithm() != algorithm.signature_name() {
             return Err(ApiMisuse::InvalidSignature);
         }
         algorithm

@@ -85,6 +85,16 @@ pub enum AuthMethod {
     Gssapi(ServerGssapi),
 }
 
+impl AuthMethod {
+    /// The key that was proven, or the certificate that it was presented by.
+    pub fn key(&self) -> Option<&PublicKey> {
+        match self {
+            Self::PublicKey { key, .. } | Self::HostBased { key, .. } => Some(key),
+            _ => None,
+        }
+    }
+}
+
 /// What the application has to decide. The connection pauses until it has.
 #[derive(Debug)]
 pub(crate) enum ServerAsk {

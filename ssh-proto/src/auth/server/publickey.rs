@@ -10,7 +10,6 @@ use crate::auth::find_algorithm;
 use crate::auth::signed::{hostbound_signed_data, signed_data};
 use crate::crypto::{PublicKey, Signature, SignatureAlgorithm};
 use crate::error::ApiMisuse;
-use crate::wire::NameList;
 use crate::wire::auth::{PublicKeyAuth, PublicKeyHostboundAuth};
 
 /// A signature that is well-formed, by a key and an algorithm that we take. Whether it is right
@@ -66,19 +65,22 @@ impl Claim {
 }
 
 impl Server {
-    /// Takes keys by these algorithms alone from the next request on, once; the names for the
-    /// client.
-    pub(crate) fn narrow(&mut self, names: &[&str]) -> Result<NameList<'static>, ApiMisuse> {
+    /// Takes keys by these algorithms alone from the next request on, once; what is taken then.
+    pub(crate) fn narrow(
+        &mut self,
+        names: &[&str],
+    ) -> Result<Vec<&'static dyn SignatureAlgorithm>, ApiMisuse> {
         if self.user.is_none() || self.narrowed {
             return Err(ApiMisuse::WrongAnswer);
         }
-        let is_accepted = |name: &&str| self.accepted.iter().any(|a| a.name() == *name);
-        if !names.iter().all(is_accepted) {
-            return Err(ApiMisuse::UnsupportedKey);
-        }
-        self.accepted.retain(|a| names.contains(&a.name()));
+        let accepted = |name: &&str| self.accepted.iter().copied().find(|a| a.name() == *name);
+        self.accepted = names
+            .iter()
+            .map(accepted)
+            .collect::<Option<_>>()
+            .ok_or(ApiMisuse::UnsupportedKey)?;
         self.narrowed = true;
-        Ok(NameList::from_names(names.iter().copied()))
+        Ok(self.accepted.clone())
     }
 
     /// Looks at a key; `bound` where the signature covers the host key too.
@@ -131,16 +133,25 @@ impl Server {
         self.check_public_key(user, &request, true)
     }
 
-    /// A key that can be read, fits its algorithm and has not proven a step already.
+    /// A key that can be read, fits its algorithm and has not proven a step already. Only where
+    /// the algorithm is one that we take is the key looked at.
     pub(super) fn check_key(
         &self,
         algorithm: &[u8],
         blob: &[u8],
     ) -> Option<(&'static dyn SignatureAlgorithm, PublicKey)> {
-        let key = PublicKey::from_blob(Bytes::copy_from_slice(blob))
-            .ok()
-            .filter(PublicKey::is_well_formed)?;
+        if !self
+            .accepted
+            .iter()
+            .any(|a| a.name().as_bytes() == algorithm)
+        {
+            return None;
+        }
+        let key = PublicKey::from_blob(Bytes::copy_from_slice(blob)).ok()?;
         let algorithm = find_algorithm(&self.accepted, algorithm, key.key_type())?;
+        if !key.is_well_formed() {
+            return None;
+        }
         let is_used = self
             .steps
             .iter()
@@ -155,5 +166,5 @@ pub(super) fn check_signature(
     signature: &[u8],
 ) -> Option<Signature> {
     let signature = Signature::from_encoded(Bytes::copy_from_slice(signature)).ok()?;
-    (signature.algorithm() == algorithm.name()).then_some(signature)
+    (signature.algorithm() == algorithm.signature_name()).then_some(signature)
 }

@@ -2,6 +2,7 @@
 
 mod aes_ctr;
 mod aes_gcm;
+mod certificates;
 mod chacha20poly1305;
 mod ecdsa;
 mod ed25519;
@@ -31,8 +32,12 @@ static KEX: [&dyn KexAlgorithm; 4] = [
     &kex_nistp256::ECDH_SHA2_NISTP256,
 ];
 
-static SIGNATURES: [&dyn SignatureAlgorithm; 2] =
-    [&ed25519::SSH_ED25519, &ecdsa::ECDSA_SHA2_NISTP256];
+static SIGNATURES: [&dyn SignatureAlgorithm; 4] = [
+    &certificates::SSH_ED25519,
+    &certificates::ECDSA_SHA2_NISTP256,
+    &ed25519::SSH_ED25519,
+    &ecdsa::ECDSA_SHA2_NISTP256,
+];
 
 static CIPHERS: [&dyn CipherAlgorithm; 6] = [
     &chacha20poly1305::CHACHA20_POLY1305,

@@ -116,7 +116,8 @@ fn default_order() {
     );
     assert_eq!(
         names(provider.signatures.iter().map(|a| a.name()).collect()),
-        "ssh-ed25519,ecdsa-sha2-nistp256"
+        "ssh-ed25519-cert-v01@openssh.com,ecdsa-sha2-nistp256-cert-v01@openssh.com,\
+         ssh-ed25519,ecdsa-sha2-nistp256"
     );
     assert_eq!(
         names(provider.ciphers.iter().map(|a| a.name()).collect()),

@@ -373,7 +373,7 @@ impl Kex {
             None => {
                 let ask = KexAsk::Sign {
                     key: secrets.host_key.clone(),
-                    algorithm: algorithm.name(),
+                    algorithm: algorithm.signature_name(),
                     message: Bytes::copy_from_slice(secrets.hash.as_ref()),
                 };
                 exchange.step = Step::Signature { secrets, public };
@@ -443,7 +443,7 @@ impl Kex {
         }
         let signature = Signature::from_encoded(Bytes::copy_from_slice(message.signature))
             .map_err(|_| PeerMisbehaved::BadHostKeySignature)?;
-        if signature.algorithm() != algorithm.name() {
+        if signature.algorithm() != algorithm.signature_name() {
             return Err(PeerMisbehaved::BadHostKeySignature.into());
         }
         let client_public = Bytes::copy_from_slice(ephemeral.public());
