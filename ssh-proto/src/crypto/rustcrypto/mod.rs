@@ -11,6 +11,7 @@ mod kex_mlkem768x25519;
 mod kex_nistp256;
 mod kex_x25519;
 mod keys;
+mod nistp;
 mod nistp256;
 #[cfg(test)]
 mod packet_tests;
@@ -31,8 +32,12 @@ static KEX: [&dyn KexAlgorithm; 4] = [
     &kex_nistp256::ECDH_SHA2_NISTP256,
 ];
 
-static SIGNATURES: [&dyn SignatureAlgorithm; 2] =
-    [&ed25519::SSH_ED25519, &ecdsa::ECDSA_SHA2_NISTP256];
+static SIGNATURES: &[&dyn SignatureAlgorithm] = &[
+    &ed25519::SSH_ED25519,
+    &ecdsa::ECDSA_SHA2_NISTP256,
+    &ecdsa::ECDSA_SHA2_NISTP384,
+    &ecdsa::ECDSA_SHA2_NISTP521,
+];
 
 static CIPHERS: [&dyn CipherAlgorithm; 6] = [
     &chacha20poly1305::CHACHA20_POLY1305,
@@ -57,7 +62,7 @@ pub fn provider() -> CryptoProvider {
     CryptoProvider {
         sha256: &hash::SHA256,
         kex: Cow::Borrowed(&KEX),
-        signatures: Cow::Borrowed(&SIGNATURES),
+        signatures: Cow::Borrowed(SIGNATURES),
         ciphers: Cow::Borrowed(&CIPHERS),
         macs: Cow::Borrowed(&MACS),
         compression: Cow::Borrowed(&COMPRESSION),
