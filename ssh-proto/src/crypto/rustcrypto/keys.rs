@@ -8,6 +8,8 @@ use p521::NistP521;
 
 use super::ecdsa::EcdsaKey;
 use super::ed25519::Ed25519Key;
+#[cfg(feature = "rsa")]
+use super::rsa;
 use super::{ecdsa, ed25519};
 use crate::crypto::{EcdsaCurve, KeyProvider, PrivateKey, SecureRandom, Signature, SigningKey};
 use crate::error::CryptoError;
@@ -30,6 +32,9 @@ impl KeyProvider for Keys {
                 EcdsaCurve::Nistp384 => Arc::new(EcdsaKey::<NistP384>::new(public, scalar)?),
                 EcdsaCurve::Nistp521 => Arc::new(EcdsaKey::<NistP521>::new(public, scalar)?),
             },
+            #[cfg(feature = "rsa")]
+            PrivateKey::Rsa { .. } => Arc::new(rsa::RsaKey::new(key)?),
+            #[allow(unreachable_patterns, reason = "reached without some feature")]
             _ => return Err(CryptoError::Unsupported),
         })
     }
@@ -41,6 +46,7 @@ impl KeyProvider for Keys {
     ) -> Result<PrivateKey, CryptoError> {
         match key_type {
             ed25519::NAME => ed25519::generate(random),
+            "ssh-rsa" => self.generate_rsa(3072, random),
             _ => match EcdsaCurve::of_key_type(key_type) {
                 Some(EcdsaCurve::Nistp256) => ecdsa::generate::<NistP256>(random),
                 Some(EcdsaCurve::Nistp384) => ecdsa::generate::<NistP384>(random),
@@ -48,6 +54,15 @@ impl KeyProvider for Keys {
                 None => Err(CryptoError::Unsupported),
             },
         }
+    }
+
+    #[cfg(feature = "rsa")]
+    fn generate_rsa(
+        &self,
+        bits: usize,
+        random: &mut dyn SecureRandom,
+    ) -> Result<PrivateKey, CryptoError> {
+        rsa::generate(bits, random)
     }
 }
 

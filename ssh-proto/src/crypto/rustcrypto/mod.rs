@@ -15,6 +15,8 @@ mod nistp;
 mod nistp256;
 #[cfg(test)]
 mod packet_tests;
+#[cfg(feature = "rsa")]
+mod rsa;
 #[cfg(test)]
 mod testing;
 
@@ -37,6 +39,16 @@ static SIGNATURES: &[&dyn SignatureAlgorithm] = &[
     &ecdsa::ECDSA_SHA2_NISTP256,
     &ecdsa::ECDSA_SHA2_NISTP384,
     &ecdsa::ECDSA_SHA2_NISTP521,
+    #[cfg(feature = "rsa")]
+    &rsa::RSA_SHA2_512,
+    #[cfg(feature = "rsa")]
+    &rsa::RSA_SHA2_256,
+];
+
+/// Verified and signed with on request only.
+static SIGNATURES_ON_REQUEST: &[&dyn SignatureAlgorithm] = &[
+    #[cfg(all(feature = "rsa", feature = "legacy"))]
+    &rsa::SSH_RSA,
 ];
 
 static CIPHERS: [&dyn CipherAlgorithm; 6] = [
@@ -67,6 +79,9 @@ pub fn provider() -> CryptoProvider {
         macs: Cow::Borrowed(&MACS),
         compression: Cow::Borrowed(&COMPRESSION),
         keys: &keys::KEYS,
-        on_request: OnRequest::default(),
+        on_request: OnRequest {
+            signatures: Cow::Borrowed(SIGNATURES_ON_REQUEST),
+            ..OnRequest::default()
+        },
     }
 }

@@ -302,7 +302,11 @@ fn d2_bad_signatures_are_refused() {
         }
         bad.extend((0..good.len()).map(|len| good[..len].to_vec()));
         // Every bit of the smallest curve; what is read does not differ by curve.
-        let step = if case.curve == EcdsaCurve::Nistp256 { 1 } else { 13 };
+        let step = if case.curve == EcdsaCurve::Nistp256 {
+            1
+        } else {
+            13
+        };
         bad.extend((0..good.len() * 8).step_by(step).map(|bit| {
             let mut bad = good.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
@@ -367,7 +371,12 @@ fn d2_bad_keys_are_refused() {
             blob.extend_from_slice(rest);
             keys.push(PublicKey::from_blob(blob.freeze()).unwrap());
         }
-        keys.extend(CASES.iter().filter(|c| c.curve != case.curve).map(Case::key));
+        keys.extend(
+            CASES
+                .iter()
+                .filter(|c| c.curve != case.curve)
+                .map(Case::key),
+        );
         for key in keys {
             let refused = case.algorithm.verify(&key, b"sample", &signature);
             assert_eq!(
