@@ -9,8 +9,10 @@ use bytes::{Bytes, BytesMut};
 
 use super::{HashAlgorithm, PrivateKey, SecureRandom};
 use crate::error::{CryptoError, DecodeError};
-use crate::limits::{MAX_KEY_BLOB, MAX_NAME, MAX_SIGNATURE_BLOB};
-use crate::wire::{Reader, put_mpint, put_string};
+use crate::limits::{
+    MAX_KEY_BLOB, MAX_NAME, MAX_RSA_BITS, MAX_RSA_EXPONENT_BITS, MAX_SIGNATURE_BLOB, MIN_RSA_BITS,
+};
+use crate::wire::{Mpint, Reader, put_mpint, put_string};
 
 /// A public key in its wire encoding (RFC 4253 section 6.6), of any type.
 ///
@@ -87,10 +89,56 @@ impl PublicKey {
         &self.blob
     }
 
+    /// Bits in the modulus of an RSA key, its certificate included; `None` for other types, and
+    /// where the encoding is damaged.
+    pub fn rsa_bits(&self) -> Option<usize> {
+        self.rsa_numbers().map(|(_, modulus)| bit_len(modulus))
+    }
+
+    /// Exponent and modulus of an RSA key, as magnitudes.
+    fn rsa_numbers(&self) -> Option<(&[u8], &[u8])> {
+        let mut reader = Reader::new(&self.blob);
+        reader.string().ok()?;
+        match self.key_type() {
+            "ssh-rsa" => {}
+            // The nonce (draft-miller-ssh-cert).
+            "ssh-rsa-cert-v01@openssh.com" => {
+                reader.string().ok()?;
+            }
+            _ => return None,
+        }
+        let mut number = || {
+            Some(
+                Mpint::from_twos_complement(reader.string().ok()?)
+                    .ok()?
+                    .magnitude(),
+            )
+        };
+        let numbers = (number()?, number()?);
+        let is_finished = self.key_type() != "ssh-rsa" || reader.finish().is_ok();
+        is_finished.then_some(numbers)
+    }
+
+    /// Exponent and modulus of an RSA key that can be computed with at bounded cost: sizes within
+    /// [`MIN_RSA_BITS`] and [`MAX_RSA_BITS`], both odd, the exponent at least 3 and of
+    /// [`MAX_RSA_EXPONENT_BITS`] at most.
+    pub(crate) fn usable_rsa_numbers(&self) -> Option<(&[u8], &[u8])> {
+        self.rsa_numbers().filter(|(exponent, modulus)| {
+            let is_odd = |number: &[u8]| number.last().is_some_and(|last| last & 1 == 1);
+            (MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bit_len(modulus))
+                && (2..=MAX_RSA_EXPONENT_BITS).contains(&bit_len(exponent))
+                && is_odd(modulus)
+                && is_odd(exponent)
+        })
+    }
+
     /// Whether the encoding has the form of its type, where the type is known here: fields and
-    /// their lengths. Whether a point is on its curve takes arithmetic, and is seen where it is
-    /// used to verify.
+    /// their lengths, and the sizes of RSA. Whether a point is on its curve takes arithmetic, and
+    /// is seen where it is used to verify.
     pub(crate) fn is_well_formed(&self) -> bool {
+        if self.key_type() == "ssh-rsa" {
+            return self.usable_rsa_numbers().is_some();
+        }
         let mut reader = Reader::new(&self.blob);
         let fields = (|| {
             reader.string()?;
@@ -190,6 +238,13 @@ impl EcdsaCurve {
     pub const fn point_len(self) -> usize {
         1 + 2 * self.field_len()
     }
+}
+
+/// The bits of a magnitude without leading zeros.
+fn bit_len(magnitude: &[u8]) -> usize {
+    let zeros = magnitude.first().map_or(0, |first| first.leading_zeros());
+    let bits = magnitude.len().saturating_mul(8);
+    bits.saturating_sub(zeros as usize)
 }
 
 /// The SHA-256 fingerprint of a public key. Displays as `SHA256:` and unpadded base64, as OpenSSH does.
@@ -353,7 +408,7 @@ pub trait KeyProvider: Send + Sync {
     /// `Unsupported` for a type that the provider lacks, `InvalidKey` if the parts do not fit.
     fn signing_key(&self, key: &PrivateKey) -> Result<Arc<dyn SigningKey>, CryptoError>;
 
-    /// A new private key of a type such as `ssh-ed25519`.
+    /// A new private key of a type such as `ssh-ed25519`; `ssh-rsa` has 3072 bits.
     ///
     /// # Errors
     /// `Unsupported`, `RandomFailed`.
@@ -362,4 +417,18 @@ pub trait KeyProvider: Send + Sync {
         key_type: &str,
         random: &mut dyn SecureRandom,
     ) -> Result<PrivateKey, CryptoError>;
+
+    /// A new RSA key of so many bits, 2048 to 16384, and the exponent 65537. Takes from a second
+    /// to many minutes. A provider without RSA leaves this as it is.
+    ///
+    /// # Errors
+    /// `Unsupported`, for another size too; `RandomFailed`.
+    fn generate_rsa(
+        &self,
+        bits: usize,
+        random: &mut dyn SecureRandom,
+    ) -> Result<PrivateKey, CryptoError> {
+        let _ = (bits, random);
+        Err(CryptoError::Unsupported)
+    }
 }

@@ -2,8 +2,14 @@
 
 use alloc::sync::Arc;
 
-use super::ecdsa::EcdsaNistp256Key;
+use p256::NistP256;
+use p384::NistP384;
+use p521::NistP521;
+
+use super::ecdsa::EcdsaKey;
 use super::ed25519::Ed25519Key;
+#[cfg(feature = "rsa")]
+use super::rsa;
 use super::{ecdsa, ed25519};
 use crate::crypto::{EcdsaCurve, KeyProvider, PrivateKey, SecureRandom, Signature, SigningKey};
 use crate::error::CryptoError;
@@ -18,10 +24,17 @@ impl KeyProvider for Keys {
         Ok(match key {
             PrivateKey::Ed25519 { public, seed } => Arc::new(Ed25519Key::new(public, seed)?),
             PrivateKey::Ecdsa {
-                curve: EcdsaCurve::Nistp256,
+                curve,
                 public,
                 scalar,
-            } => Arc::new(EcdsaNistp256Key::new(public, scalar)?),
+            } => match curve {
+                EcdsaCurve::Nistp256 => Arc::new(EcdsaKey::<NistP256>::new(public, scalar)?),
+                EcdsaCurve::Nistp384 => Arc::new(EcdsaKey::<NistP384>::new(public, scalar)?),
+                EcdsaCurve::Nistp521 => Arc::new(EcdsaKey::<NistP521>::new(public, scalar)?),
+            },
+            #[cfg(feature = "rsa")]
+            PrivateKey::Rsa { .. } => Arc::new(rsa::RsaKey::new(key)?),
+            #[allow(unreachable_patterns, reason = "reached without some feature")]
             _ => return Err(CryptoError::Unsupported),
         })
     }
@@ -33,9 +46,23 @@ impl KeyProvider for Keys {
     ) -> Result<PrivateKey, CryptoError> {
         match key_type {
             ed25519::NAME => ed25519::generate(random),
-            ecdsa::NAME => ecdsa::generate(random),
-            _ => Err(CryptoError::Unsupported),
+            "ssh-rsa" => self.generate_rsa(3072, random),
+            _ => match EcdsaCurve::of_key_type(key_type) {
+                Some(EcdsaCurve::Nistp256) => ecdsa::generate::<NistP256>(random),
+                Some(EcdsaCurve::Nistp384) => ecdsa::generate::<NistP384>(random),
+                Some(EcdsaCurve::Nistp521) => ecdsa::generate::<NistP521>(random),
+                None => Err(CryptoError::Unsupported),
+            },
         }
+    }
+
+    #[cfg(feature = "rsa")]
+    fn generate_rsa(
+        &self,
+        bits: usize,
+        random: &mut dyn SecureRandom,
+    ) -> Result<PrivateKey, CryptoError> {
+        rsa::generate(bits, random)
     }
 }
 

@@ -12,9 +12,12 @@ mod kex_mlkem768x25519;
 mod kex_nistp256;
 mod kex_x25519;
 mod keys;
+mod nistp;
 mod nistp256;
 #[cfg(test)]
 mod packet_tests;
+#[cfg(feature = "rsa")]
+mod rsa;
 #[cfg(test)]
 mod testing;
 
@@ -32,11 +35,23 @@ static KEX: [&dyn KexAlgorithm; 4] = [
     &kex_nistp256::ECDH_SHA2_NISTP256,
 ];
 
-static SIGNATURES: [&dyn SignatureAlgorithm; 4] = [
+static SIGNATURES: &[&dyn SignatureAlgorithm] = &[
     &certificates::SSH_ED25519,
     &certificates::ECDSA_SHA2_NISTP256,
     &ed25519::SSH_ED25519,
     &ecdsa::ECDSA_SHA2_NISTP256,
+    &ecdsa::ECDSA_SHA2_NISTP384,
+    &ecdsa::ECDSA_SHA2_NISTP521,
+    #[cfg(feature = "rsa")]
+    &rsa::RSA_SHA2_512,
+    #[cfg(feature = "rsa")]
+    &rsa::RSA_SHA2_256,
+];
+
+/// Verified and signed with on request only.
+static SIGNATURES_ON_REQUEST: &[&dyn SignatureAlgorithm] = &[
+    #[cfg(all(feature = "rsa", feature = "legacy"))]
+    &rsa::SSH_RSA,
 ];
 
 static CIPHERS: [&dyn CipherAlgorithm; 6] = [
@@ -62,11 +77,14 @@ pub fn provider() -> CryptoProvider {
     CryptoProvider {
         sha256: &hash::SHA256,
         kex: Cow::Borrowed(&KEX),
-        signatures: Cow::Borrowed(&SIGNATURES),
+        signatures: Cow::Borrowed(SIGNATURES),
         ciphers: Cow::Borrowed(&CIPHERS),
         macs: Cow::Borrowed(&MACS),
         compression: Cow::Borrowed(&COMPRESSION),
         keys: &keys::KEYS,
-        on_request: OnRequest::default(),
+        on_request: OnRequest {
+            signatures: Cow::Borrowed(SIGNATURES_ON_REQUEST),
+            ..OnRequest::default()
+        },
     }
 }
