@@ -2,6 +2,8 @@
 
 mod aes_ctr;
 mod aes_gcm;
+#[cfg(feature = "legacy")]
+mod cbc;
 mod chacha20poly1305;
 mod ecdsa;
 mod ed25519;
@@ -50,6 +52,17 @@ static MACS: [&dyn MacAlgorithm; 4] = [
     &hmac::HMAC_SHA2_512,
 ];
 
+#[cfg(feature = "legacy")]
+static LEGACY_CIPHERS: [&dyn CipherAlgorithm; 4] = [
+    &cbc::AES128_CBC,
+    &cbc::AES192_CBC,
+    &cbc::AES256_CBC,
+    &cbc::TDES_CBC,
+];
+
+#[cfg(feature = "legacy")]
+static LEGACY_MACS: [&dyn MacAlgorithm; 2] = [&hmac::HMAC_SHA1_ETM, &hmac::HMAC_SHA1];
+
 static COMPRESSION: [&dyn CompressionAlgorithm; 1] = [&NoCompression];
 
 /// The default provider. Put it into a config, whole or with entries removed from its lists.
@@ -62,6 +75,12 @@ pub fn provider() -> CryptoProvider {
         macs: Cow::Borrowed(&MACS),
         compression: Cow::Borrowed(&COMPRESSION),
         keys: &keys::KEYS,
-        on_request: OnRequest::default(),
+        on_request: OnRequest {
+            #[cfg(feature = "legacy")]
+            ciphers: Cow::Borrowed(&LEGACY_CIPHERS),
+            #[cfg(feature = "legacy")]
+            macs: Cow::Borrowed(&LEGACY_MACS),
+            ..OnRequest::default()
+        },
     }
 }
