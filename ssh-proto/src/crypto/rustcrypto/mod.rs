@@ -18,6 +18,8 @@ mod nistp256;
 mod packet_tests;
 #[cfg(test)]
 mod testing;
+#[cfg(feature = "zlib")]
+mod zlib;
 
 use alloc::borrow::Cow;
 
@@ -65,6 +67,9 @@ static LEGACY_MACS: [&dyn MacAlgorithm; 2] = [&hmac::HMAC_SHA1_ETM, &hmac::HMAC_
 
 static COMPRESSION: [&dyn CompressionAlgorithm; 1] = [&NoCompression];
 
+#[cfg(feature = "zlib")]
+static COMPRESSION_ON_REQUEST: [&dyn CompressionAlgorithm; 1] = [&zlib::ZLIB_OPENSSH];
+
 /// The default provider. Put it into a config, whole or with entries removed from its lists.
 pub fn provider() -> CryptoProvider {
     CryptoProvider {
@@ -80,6 +85,8 @@ pub fn provider() -> CryptoProvider {
             ciphers: Cow::Borrowed(&LEGACY_CIPHERS),
             #[cfg(feature = "legacy")]
             macs: Cow::Borrowed(&LEGACY_MACS),
+            #[cfg(feature = "zlib")]
+            compression: Cow::Borrowed(&COMPRESSION_ON_REQUEST),
             ..OnRequest::default()
         },
     }
