@@ -44,6 +44,15 @@ pub const MAX_EXT_INFO_FROM_SERVER: u8 = 2;
 /// Bytes in a host key, user key or certificate blob: the largest RSA-16384 certificate fits.
 pub const MAX_KEY_BLOB: usize = 16 * 1024;
 
+/// The shortest modulus of an RSA key that is ever computed with, in bits; what is accepted is a matter of the config, and more by default.
+pub const MIN_RSA_BITS: usize = 1024;
+
+/// The longest modulus of an RSA key that is computed with, in bits, as in OpenSSH (PuTTY CVE-2019-9894).
+pub const MAX_RSA_BITS: usize = 16_384;
+
+/// The longest public exponent of an RSA key, in bits: a long one makes verifying as slow as its sender likes (Go CVE-2026-39829).
+pub const MAX_RSA_EXPONENT_BITS: usize = 32;
+
 /// Bytes in a signature blob: RSA-16384 with its framing fits.
 pub const MAX_SIGNATURE_BLOB: usize = 4 * 1024;
 

@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use super::{HashAlgorithm, PrivateKey, SecureRandom};
 use crate::error::{CryptoError, DecodeError};
 use crate::limits::{MAX_KEY_BLOB, MAX_NAME, MAX_SIGNATURE_BLOB};
-use crate::wire::{Reader, put_mpint, put_string};
+use crate::wire::{Mpint, Reader, put_mpint, put_string};
 
 /// A public key in its wire encoding (RFC 4253 section 6.6), of any type.
 ///
@@ -85,6 +85,36 @@ impl PublicKey {
     /// The wire encoding.
     pub fn as_blob(&self) -> &[u8] {
         &self.blob
+    }
+
+    /// Bits in the modulus of an RSA key, its certificate included; `None` for other types, and
+    /// where the encoding is damaged.
+    pub fn rsa_bits(&self) -> Option<usize> {
+        self.rsa_numbers().map(|(_, modulus)| bit_len(modulus))
+    }
+
+    /// Exponent and modulus of an RSA key, as magnitudes.
+    fn rsa_numbers(&self) -> Option<(&[u8], &[u8])> {
+        let mut reader = Reader::new(&self.blob);
+        reader.string().ok()?;
+        match self.key_type() {
+            "ssh-rsa" => {}
+            // The nonce (draft-miller-ssh-cert).
+            "ssh-rsa-cert-v01@openssh.com" => {
+                reader.string().ok()?;
+            }
+            _ => return None,
+        }
+        let mut number = || {
+            Some(
+                Mpint::from_twos_complement(reader.string().ok()?)
+                    .ok()?
+                    .magnitude(),
+            )
+        };
+        let numbers = (number()?, number()?);
+        let is_finished = self.key_type() != "ssh-rsa" || reader.finish().is_ok();
+        is_finished.then_some(numbers)
     }
 
     /// Whether the encoding has the form of its type, where the type is known here: fields and
@@ -186,6 +216,13 @@ impl EcdsaCurve {
     pub const fn point_len(self) -> usize {
         1 + 2 * self.field_len()
     }
+}
+
+/// The bits of a magnitude without leading zeros.
+fn bit_len(magnitude: &[u8]) -> usize {
+    let zeros = magnitude.first().map_or(0, |first| first.leading_zeros());
+    let bits = magnitude.len().saturating_mul(8);
+    bits.saturating_sub(zeros as usize)
 }
 
 /// The SHA-256 fingerprint of a public key. Displays as `SHA256:` and unpadded base64, as OpenSSH does.
