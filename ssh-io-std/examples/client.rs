@@ -178,65 +178,60 @@ fn config(
     limits.rekey_bytes = bytes.unwrap_or(limits.rekey_bytes);
     limits.rekey_age = age.or(limits.rekey_age);
 
-    let names = Names::of(provider);
     let mut config = ClientConfig::builder(provider.clone())
         .limits(limits)
         .obscure_keystroke_timing(options.keystroke_interval()?);
     if let Some(list) = options.list("kexalgorithms") {
-        config = config.kex(pattern::algorithms(list, &names.kex));
+        config = config.kex([list]);
     }
     if let Some(list) = options.list("ciphers") {
-        config = config.ciphers(pattern::algorithms(list, &names.ciphers));
+        config = config.ciphers([list]);
     }
     if let Some(list) = options.list("macs") {
-        config = config.macs(pattern::algorithms(list, &names.macs));
+        config = config.macs([list]);
     }
     if let Some(list) = options.list("pubkeyacceptedalgorithms") {
-        config = config.public_key_algorithms(pattern::algorithms(list, &names.keys));
+        config = config.public_key_algorithms([list]);
     }
-    match options.list("hostkeyalgorithms") {
-        Some(list) => config = config.host_key_algorithms(pattern::algorithms(list, &names.keys)),
-        None => {
-            // First those of which a key is known, lest the host shows another.
-            let of_known = |name: &&str| {
-                provider.signature(name).is_some_and(|algorithm| {
-                    known.key_types().any(|known| known == algorithm.key_type())
-                })
-            };
-            let (first, rest): (Vec<_>, Vec<_>) = names.keys.iter().copied().partition(of_known);
-            config = config.host_key_algorithms(first.into_iter().chain(rest));
-        }
+    if let Some(list) = options.list("hostkeyalgorithms") {
+        config = config.host_key_algorithms([list]);
+    } else {
+        // First those of which a key is known, lest the host shows another.
+        let of_known = provider
+            .signatures
+            .iter()
+            .filter(|algorithm| known.key_types().any(|known| known == algorithm.key_type()));
+        let names: Vec<_> = of_known.map(|algorithm| algorithm.name()).collect();
+        config = config.host_key_algorithms([format!("^{}", names.join(","))]);
     }
     Ok(config.build()?)
 }
 
-/// What the provider has, by name.
-struct Names {
-    kex: Vec<&'static str>,
-    ciphers: Vec<&'static str>,
-    macs: Vec<&'static str>,
-    keys: Vec<&'static str>,
-}
-
-impl Names {
-    fn of(provider: &CryptoProvider) -> Self {
-        Self {
-            kex: provider.kex.iter().map(|a| a.name()).collect(),
-            ciphers: provider.ciphers.iter().map(|a| a.name()).collect(),
-            macs: provider.macs.iter().map(|a| a.name()).collect(),
-            keys: provider.signatures.iter().map(|a| a.name()).collect(),
-        }
-    }
-}
-
-/// `-Q`: what there is.
+/// `-Q`: what there is, offered or on request.
 fn query(what: &str) -> Result<(), Box<dyn Error>> {
-    let names = Names::of(&rustcrypto::provider());
-    let list = match what.to_ascii_lowercase().as_str() {
-        "kex" | "kexalgorithms" => names.kex,
-        "cipher" | "ciphers" => names.ciphers,
-        "mac" | "macs" => names.macs,
-        "key" | "hostkeyalgorithms" | "pubkeyacceptedalgorithms" => names.keys,
+    let provider = rustcrypto::provider();
+    let more = &provider.on_request;
+    let list: Vec<_> = match what.to_ascii_lowercase().as_str() {
+        "kex" | "kexalgorithms" => {
+            let all = provider.kex.iter().chain(more.kex.iter());
+            all.map(|a| a.name()).collect()
+        }
+        "cipher" | "ciphers" => {
+            let all = provider.ciphers.iter().chain(more.ciphers.iter());
+            all.map(|a| a.name()).collect()
+        }
+        "mac" | "macs" => {
+            let all = provider.macs.iter().chain(more.macs.iter());
+            all.map(|a| a.name()).collect()
+        }
+        "compression" => {
+            let all = provider.compression.iter().chain(more.compression.iter());
+            all.map(|a| a.name()).collect()
+        }
+        "key" | "hostkeyalgorithms" | "pubkeyacceptedalgorithms" => {
+            let all = provider.signatures.iter().chain(more.signatures.iter());
+            all.map(|a| a.name()).collect()
+        }
         _ => return Err(format!("Unsupported query \"{what}\"").into()),
     };
     print(&format!("{}\n", list.join("\n")))

@@ -142,23 +142,19 @@ fn configure(args: &Args) -> Result<Arc<ServerConfig>, String> {
     }
     let lists = &args.algorithms;
     if let Some(list) = &lists.kex {
-        let names: Vec<&str> = provider.kex.iter().map(|a| a.name()).collect();
-        builder = builder.kex(args::pick(list, &names));
+        builder = builder.kex([list]);
     }
     if let Some(list) = &lists.ciphers {
-        let names: Vec<&str> = provider.ciphers.iter().map(|a| a.name()).collect();
-        builder = builder.ciphers(args::pick(list, &names));
+        builder = builder.ciphers([list]);
     }
     if let Some(list) = &lists.macs {
-        let names: Vec<&str> = provider.macs.iter().map(|a| a.name()).collect();
-        builder = builder.macs(args::pick(list, &names));
+        builder = builder.macs([list]);
     }
-    let signatures: Vec<&str> = provider.signatures.iter().map(|a| a.name()).collect();
     if let Some(list) = &lists.host_keys {
-        builder = builder.host_key_algorithms(args::pick(list, &signatures));
+        builder = builder.host_key_algorithms([list]);
     }
     if let Some(list) = &lists.public_keys {
-        builder = builder.public_key_algorithms(args::pick(list, &signatures));
+        builder = builder.public_key_algorithms([list]);
     }
     builder.build().map_err(|error| error.to_string())
 }

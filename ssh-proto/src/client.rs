@@ -103,6 +103,8 @@ impl ClientConfigBuilder {
             offer: common.offer()?,
             sha256: common.provider.sha256,
             require_strict_kex: common.require_strict_kex,
+            refuse_prefix_truncation: common.refuse_prefix_truncation,
+            min_rsa_bits: common.min_rsa_bits,
             ask_before_kex: false,
             keeps_forged: common.accept_forged,
             host_keys: Vec::new(),

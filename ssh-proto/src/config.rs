@@ -1,13 +1,16 @@
 //! What the configs of both roles share: algorithms by name, identification, limits.
 
+mod names;
+
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use self::names::Names;
 use crate::crypto::{CryptoProvider, KexShape, PublicKey, SignatureAlgorithm};
 use crate::error::ApiMisuse;
-use crate::limits::{Limits, MAX_USER_NAME};
+use crate::limits::{Limits, MAX_RSA_BITS, MAX_USER_NAME, MIN_RSA_BITS};
 use crate::mux::{ExtendedData, PeerOpens};
 use crate::transport::ident::Identification;
 use crate::transport::kex::negotiate::{DirectionOffer, Offer};
@@ -24,6 +27,8 @@ pub enum ConfigError {
     NoHostKey,
     /// The provider has no algorithm for this host key.
     UnsupportedHostKey(PublicKey),
+    /// This host key is of RSA and shorter than `min_rsa_bits`, or longer than is computed with.
+    HostKeySize(PublicKey),
     /// The identification string is not valid.
     InvalidIdentification,
     /// The banner is longer than fits into a message.
@@ -47,6 +52,10 @@ impl fmt::Display for ConfigError {
                     key.key_type()
                 )
             }
+            Self::HostKeySize(key) => {
+                let bits = key.rsa_bits().unwrap_or_default();
+                write!(f, "an RSA host key of {bits} bits is not accepted")
+            }
             Self::InvalidIdentification => f.write_str("invalid identification string"),
             Self::InvalidBanner => f.write_str("the banner is too long"),
             Self::InvalidLimit(name) => write!(f, "invalid limit: {name}"),
@@ -62,29 +71,25 @@ impl From<ApiMisuse> for ConfigError {
     }
 }
 
-/// What is to protect packets of one direction, all of the provider's where no names are given.
+/// What packets of one direction may be protected by, and compressed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct DirectionNames {
-    pub(crate) ciphers: Option<Vec<String>>,
-    pub(crate) macs: Option<Vec<String>>,
+    pub(crate) ciphers: Names,
+    pub(crate) macs: Names,
+    pub(crate) compression: Names,
 }
 
 impl DirectionNames {
     fn offer(&self, provider: &CryptoProvider) -> Result<DirectionOffer, ConfigError> {
+        let more = &provider.on_request;
         Ok(DirectionOffer {
-            ciphers: pick(
-                &provider.ciphers,
-                &provider.on_request.ciphers,
-                self.ciphers.as_deref(),
-                |a| a.name(),
-            )?,
-            macs: pick(
-                &provider.macs,
-                &provider.on_request.macs,
-                self.macs.as_deref(),
-                |a| a.name(),
-            )?,
-            compression: provider.compression.to_vec(),
+            ciphers: self
+                .ciphers
+                .pick(&provider.ciphers, &more.ciphers, |a| a.name())?,
+            macs: self.macs.pick(&provider.macs, &more.macs, |a| a.name())?,
+            compression: self
+                .compression
+                .pick(&provider.compression, &more.compression, |a| a.name())?,
         })
     }
 }
@@ -96,13 +101,15 @@ pub(crate) struct Common {
     pub(crate) limits: Limits,
     pub(crate) software: String,
     pub(crate) comment: Option<String>,
-    pub(crate) kex: Option<Vec<String>>,
-    pub(crate) host_keys: Option<Vec<String>>,
+    pub(crate) kex: Names,
+    pub(crate) host_keys: Names,
     pub(crate) client_to_server: DirectionNames,
     pub(crate) server_to_client: DirectionNames,
-    pub(crate) public_keys: Option<Vec<String>>,
+    pub(crate) public_keys: Names,
+    pub(crate) min_rsa_bits: usize,
     pub(crate) report_ignore: bool,
     pub(crate) require_strict_kex: bool,
+    pub(crate) refuse_prefix_truncation: bool,
     pub(crate) accept_forged: bool,
     pub(crate) peer_opens: PeerOpens,
     pub(crate) extended_data: ExtendedData,
@@ -115,13 +122,15 @@ impl Common {
             limits,
             software: concat!("ssh-proto_", env!("CARGO_PKG_VERSION")).to_owned(),
             comment: None,
-            kex: None,
-            host_keys: None,
+            kex: Names::default(),
+            host_keys: Names::default(),
             client_to_server: DirectionNames::default(),
             server_to_client: DirectionNames::default(),
-            public_keys: None,
+            public_keys: Names::default(),
+            min_rsa_bits: 2048,
             report_ignore: false,
             require_strict_kex: false,
+            refuse_prefix_truncation: false,
             accept_forged: false,
             peer_opens,
             extended_data: ExtendedData::default(),
@@ -138,18 +147,10 @@ impl Common {
     pub(crate) fn offer(&self) -> Result<Offer, ConfigError> {
         let provider = &self.provider;
         let offer = Offer {
-            kex: pick(
-                &provider.kex,
-                &provider.on_request.kex,
-                self.kex.as_deref(),
-                |a| a.name(),
-            )?,
-            host_keys: pick(
-                &provider.signatures,
-                &provider.on_request.signatures,
-                self.host_keys.as_deref(),
-                |a| a.name(),
-            )?,
+            kex: self
+                .kex
+                .pick(&provider.kex, &provider.on_request.kex, |a| a.name())?,
+            host_keys: self.pick_signatures(&self.host_keys)?,
             client_to_server: self.client_to_server.offer(provider)?,
             server_to_client: self.server_to_client.offer(provider)?,
         };
@@ -178,12 +179,17 @@ impl Common {
     pub(crate) fn user_signatures(
         &self,
     ) -> Result<Vec<&'static dyn SignatureAlgorithm>, ConfigError> {
-        pick(
-            &self.provider.signatures,
-            &self.provider.on_request.signatures,
-            self.public_keys.as_deref(),
-            |a| a.name(),
-        )
+        self.pick_signatures(&self.public_keys)
+    }
+
+    fn pick_signatures(
+        &self,
+        names: &Names,
+    ) -> Result<Vec<&'static dyn SignatureAlgorithm>, ConfigError> {
+        let provider = &self.provider;
+        names.pick(&provider.signatures, &provider.on_request.signatures, |a| {
+            a.name()
+        })
     }
 
     pub(crate) fn check_limits(&self) -> Result<(), ConfigError> {
@@ -200,37 +206,16 @@ impl Common {
             (limits.window_size < limits.max_packet_size, "window_size"),
             (limits.channel_send_buffer == 0, "channel_send_buffer"),
             (limits.user_name > MAX_USER_NAME, "user_name"),
+            (
+                !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&self.min_rsa_bits),
+                "min_rsa_bits",
+            ),
         ];
         match invalid.into_iter().find(|(invalid, _)| *invalid) {
             Some((_, name)) => Err(ConfigError::InvalidLimit(name)),
             None => Ok(()),
         }
     }
-}
-
-/// The algorithms of these names, in this order; those of the default list if no names are given.
-fn pick<A: Copy>(
-    offered: &[A],
-    on_request: &[A],
-    names: Option<&[String]>,
-    name_of: impl Fn(&A) -> &'static str,
-) -> Result<Vec<A>, ConfigError> {
-    let Some(names) = names else {
-        return Ok(offered.to_vec());
-    };
-    let mut picked: Vec<A> = Vec::with_capacity(names.len());
-    for name in names {
-        let algorithm = offered
-            .iter()
-            .chain(on_request)
-            .find(|algorithm| name_of(algorithm) == name)
-            .ok_or_else(|| ConfigError::UnknownAlgorithm(name.clone()))?;
-        // libssh2 1.11 overruns a buffer where a name stands twice.
-        if !picked.iter().any(|earlier| name_of(earlier) == name) {
-            picked.push(*algorithm);
-        }
-    }
-    Ok(picked)
 }
 
 /// The setters that both builders have.
@@ -250,28 +235,46 @@ macro_rules! common_setters {
             self
         }
 
-        /// The key exchange methods to offer, in order of preference. Default: all of the provider's.
+        /// The key exchange methods to offer, in order of preference. Default: all of the
+        /// provider's but for what it has on request.
+        ///
+        /// As all lists of algorithms it is given whole, or as an edit of what was set before, at
+        /// first the default, in the form of OpenSSH: its first name begins with `+` to put the
+        /// names behind the others, with `-` to remove them, or with `^` to put them in front.
+        /// `*` and `?` stand for any letters and any letter. A string may hold several names, with
+        /// commas between them. All forms reach what the provider has on request. What it does not
+        /// have can be removed, and is an error otherwise, told by name when the config is built.
+        ///
+        /// ```
+        /// # #[cfg(feature = "rustcrypto")] {
+        /// # use ssh_proto::{ClientConfig, crypto::rustcrypto};
+        /// let config = ClientConfig::builder(rustcrypto::provider())
+        ///     .kex(["curve25519-sha256", "ecdh-sha2-nistp256"])
+        ///     .ciphers(["^aes256-gcm@openssh.com"])
+        ///     .macs(["-hmac-sha2-256,hmac-sha2-512"])
+        ///     .build();
+        /// # config.unwrap(); }
+        /// ```
         pub fn kex<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
-            self.common.kex = Some(names.into_iter().map(Into::into).collect());
+            self.common.kex.edit(names);
             self
         }
 
-        /// The host key algorithms to offer, in order of preference. Default: all of the
-        /// provider's; on a server, those that its host keys serve.
+        /// The host key algorithms to offer, in order of preference, as for [`Self::kex`]. On a
+        /// server, those that its host keys serve are left of them.
         pub fn host_key_algorithms<N: Into<String>>(
             mut self,
             names: impl IntoIterator<Item = N>,
         ) -> Self {
-            self.common.host_keys = Some(names.into_iter().map(Into::into).collect());
+            self.common.host_keys.edit(names);
             self
         }
 
-        /// The ciphers to offer in both directions, in order of preference. Default: all of the
-        /// provider's.
+        /// The ciphers to offer in both directions, in order of preference, as for [`Self::kex`].
         pub fn ciphers<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
             let names: Vec<String> = names.into_iter().map(Into::into).collect();
-            self.common.client_to_server.ciphers = Some(names.clone());
-            self.common.server_to_client.ciphers = Some(names);
+            self.common.client_to_server.ciphers.edit(names.clone());
+            self.common.server_to_client.ciphers.edit(names);
             self
         }
 
@@ -280,8 +283,7 @@ macro_rules! common_setters {
             mut self,
             names: impl IntoIterator<Item = N>,
         ) -> Self {
-            self.common.client_to_server.ciphers =
-                Some(names.into_iter().map(Into::into).collect());
+            self.common.client_to_server.ciphers.edit(names);
             self
         }
 
@@ -290,17 +292,15 @@ macro_rules! common_setters {
             mut self,
             names: impl IntoIterator<Item = N>,
         ) -> Self {
-            self.common.server_to_client.ciphers =
-                Some(names.into_iter().map(Into::into).collect());
+            self.common.server_to_client.ciphers.edit(names);
             self
         }
 
-        /// The MACs to offer in both directions, in order of preference. Default: all of the
-        /// provider's.
+        /// The MACs to offer in both directions, in order of preference, as for [`Self::kex`].
         pub fn macs<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
             let names: Vec<String> = names.into_iter().map(Into::into).collect();
-            self.common.client_to_server.macs = Some(names.clone());
-            self.common.server_to_client.macs = Some(names);
+            self.common.client_to_server.macs.edit(names.clone());
+            self.common.server_to_client.macs.edit(names);
             self
         }
 
@@ -309,7 +309,7 @@ macro_rules! common_setters {
             mut self,
             names: impl IntoIterator<Item = N>,
         ) -> Self {
-            self.common.client_to_server.macs = Some(names.into_iter().map(Into::into).collect());
+            self.common.client_to_server.macs.edit(names);
             self
         }
 
@@ -318,17 +318,58 @@ macro_rules! common_setters {
             mut self,
             names: impl IntoIterator<Item = N>,
         ) -> Self {
-            self.common.server_to_client.macs = Some(names.into_iter().map(Into::into).collect());
+            self.common.server_to_client.macs.edit(names);
             self
         }
 
-        /// The signature algorithms for user keys, in order of preference. Default: all of the
-        /// provider's. A server announces them as `server-sig-algs`.
+        /// The compression to offer in both directions, in order of preference, as for
+        /// [`Self::kex`]: `["^zlib@openssh.com"]` asks for it. Default `none`.
+        ///
+        /// Compressed packets tell by their lengths what is in them. Whoever sees those and can
+        /// put text of their choosing beside a secret finds it out piece by piece, as in CRIME
+        /// (CVE-2012-4929): leave it off where others write into a session that carries secrets.
+        /// It begins with authentication, so passwords are not compressed. Each direction takes
+        /// memory for its window, some 300 KiB to compress and 45 KiB to decompress.
+        pub fn compression<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+            let names: Vec<String> = names.into_iter().map(Into::into).collect();
+            self.common.client_to_server.compression.edit(names.clone());
+            self.common.server_to_client.compression.edit(names);
+            self
+        }
+
+        /// The compression to offer for packets of the client alone.
+        pub fn compression_client_to_server<N: Into<String>>(
+            mut self,
+            names: impl IntoIterator<Item = N>,
+        ) -> Self {
+            self.common.client_to_server.compression.edit(names);
+            self
+        }
+
+        /// The compression to offer for packets of the server alone.
+        pub fn compression_server_to_client<N: Into<String>>(
+            mut self,
+            names: impl IntoIterator<Item = N>,
+        ) -> Self {
+            self.common.server_to_client.compression.edit(names);
+            self
+        }
+
+        /// The signature algorithms for user keys, in order of preference, as for [`Self::kex`]. A
+        /// server announces them as `server-sig-algs`.
         pub fn public_key_algorithms<N: Into<String>>(
             mut self,
             names: impl IntoIterator<Item = N>,
         ) -> Self {
-            self.common.public_keys = Some(names.into_iter().map(Into::into).collect());
+            self.common.public_keys.edit(names);
+            self
+        }
+
+        /// The shortest RSA key that is accepted, in bits: of servers, of users, and of this
+        /// server itself. Default 2048; from 1024, for the sake of old peers, to 16384. Shorter
+        /// ones are refused before anything is computed with them.
+        pub fn min_rsa_bits(mut self, bits: usize) -> Self {
+            self.common.min_rsa_bits = bits;
             self
         }
 
@@ -352,6 +393,15 @@ macro_rules! common_setters {
         /// `KeysChanged` event reports it.
         pub fn require_strict_kex(mut self, require: bool) -> Self {
             self.common.require_strict_kex = require;
+            self
+        }
+
+        /// Whether to refuse peers without strict key exchange where that attack works: under
+        /// `chacha20-poly1305@openssh.com`, and under CBC with encrypt-then-MAC. Default no, as in
+        /// OpenSSH, since what can be cut out is little and such peers are many;
+        /// [`Negotiated::weaknesses`](crate::Negotiated::weaknesses) reports it.
+        pub fn refuse_prefix_truncation(mut self, refuse: bool) -> Self {
+            self.common.refuse_prefix_truncation = refuse;
             self
         }
 

@@ -102,8 +102,11 @@ pub enum PeerIncompatible {
     NoCommonAlgorithm(Box<NoCommonAlgorithm>),
     /// The service that the peer asked for, or accepted, is not one that we speak.
     UnknownService,
-    /// The peer lacks strict key exchange, which the config requires.
+    /// The peer lacks strict key exchange, which the config requires, be it for this cipher.
     NoStrictKex,
+    /// The server's host key is of RSA and has so many bits: fewer than the config accepts, or more
+    /// than are computed with.
+    HostKeySize(usize),
     /// The server asked for no proof of who the user is, which the config refuses.
     TrivialSuccess,
 }
@@ -307,6 +310,7 @@ impl Error {
             Self::PeerIncompatible(
                 PeerIncompatible::NoCommonAlgorithm(_) | PeerIncompatible::NoStrictKex,
             ) => R::KEY_EXCHANGE_FAILED,
+            Self::PeerIncompatible(PeerIncompatible::HostKeySize(_)) => R::HOST_KEY_NOT_VERIFIABLE,
             Self::PeerIncompatible(PeerIncompatible::UnknownService) => R::SERVICE_NOT_AVAILABLE,
             // The server broke no rule; it has no method that this client would take.
             Self::PeerIncompatible(PeerIncompatible::TrivialSuccess) => {
@@ -343,6 +347,7 @@ impl Error {
             }
             Self::PeerIncompatible(PeerIncompatible::UnknownService) => "service not available",
             Self::PeerIncompatible(PeerIncompatible::NoStrictKex) => "strict key exchange required",
+            Self::PeerIncompatible(PeerIncompatible::HostKeySize(_)) => "host key not accepted",
             Self::PeerIncompatible(PeerIncompatible::TrivialSuccess) => {
                 "authentication without proof refused"
             }
@@ -373,6 +378,9 @@ impl fmt::Display for Error {
             }
             Self::PeerIncompatible(PeerIncompatible::NoStrictKex) => {
                 f.write_str("the peer lacks strict key exchange, which is required here")
+            }
+            Self::PeerIncompatible(PeerIncompatible::HostKeySize(bits)) => {
+                write!(f, "an RSA host key of {bits} bits is not accepted")
             }
             Self::PeerIncompatible(PeerIncompatible::TrivialSuccess) => {
                 f.write_str("the server let the user in without any proof, which is refused here")

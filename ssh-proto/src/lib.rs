@@ -115,4 +115,4 @@ pub use self::text::PeerText;
 pub use self::time::{Instant, Timer};
 pub use self::transport::HostKey;
 pub use self::transport::ident::Identification;
-pub use self::transport::kex::{Negotiated, NegotiatedSuite, SessionId};
+pub use self::transport::kex::{Negotiated, NegotiatedSuite, SessionId, Weakness};

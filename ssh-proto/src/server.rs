@@ -15,6 +15,7 @@ use crate::config::{Common, ConfigError, common_setters};
 use crate::connection::{Connection, sealed::HasCore};
 use crate::crypto::{
     CryptoProvider, PublicKey, SecureRandom, Signature, SignatureAlgorithm, SigningKey,
+    has_accepted_size,
 };
 use crate::engine::event::{Disconnected, Event};
 use crate::engine::host_keys::HostKeyNews;
@@ -159,6 +160,9 @@ impl ServerConfigBuilder {
             if !key.algorithms().iter().any(fits) {
                 return Err(ConfigError::UnsupportedHostKey(key.public_key().clone()));
             }
+            if !has_accepted_size(key.public_key(), common.min_rsa_bits) {
+                return Err(ConfigError::HostKeySize(key.public_key().clone()));
+            }
         }
         let mut offer = common.offer()?;
         offer.host_keys.retain(|a| {
@@ -176,6 +180,8 @@ impl ServerConfigBuilder {
             offer,
             sha256: provider.sha256,
             require_strict_kex: common.require_strict_kex,
+            refuse_prefix_truncation: common.refuse_prefix_truncation,
+            min_rsa_bits: common.min_rsa_bits,
             ask_before_kex: self.ask_before_kex,
             keeps_forged: common.accept_forged,
             host_keys: self.host_keys,
@@ -313,6 +319,7 @@ impl Side for ServerSide {
                 methods: self.policy.methods,
                 withhold_failures: settings.limits.auth_failure_delay.is_some(),
                 ask_before_verifying: self.policy.ask_before_verifying,
+                min_rsa_bits: settings.transport.min_rsa_bits,
             },
         ));
     }

@@ -41,30 +41,6 @@ pub(crate) fn list_matches<'p>(patterns: impl IntoIterator<Item = &'p str>, text
     found
 }
 
-/// A list of algorithms as OpenSSH takes it: names, or `+` to add, `-` to remove and `^` to put
-/// in front, of all there are.
-pub(crate) fn algorithms(list: &str, all: &[&str]) -> Vec<String> {
-    let own = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
-    let split = |names| str::split(names, ',').filter(|name| !name.is_empty());
-    if let Some(names) = list.strip_prefix('-') {
-        own(all
-            .iter()
-            .copied()
-            .filter(|name| !list_matches(split(names), name))
-            .collect())
-    } else if let Some(names) = list.strip_prefix('+') {
-        own(all.iter().copied().chain(split(names)).collect())
-    } else if let Some(names) = list.strip_prefix('^') {
-        let rest = all
-            .iter()
-            .copied()
-            .filter(|name| split(names).all(|first| first != *name));
-        own(split(names).chain(rest).collect())
-    } else {
-        own(split(list).collect())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,14 +68,5 @@ mod tests {
         assert!(list_matches(list, "good.example"));
         assert!(!list_matches(list, "evil.example"));
         assert!(!list_matches(["!evil.example"], "good.example"));
-    }
-
-    #[test]
-    fn lists_of_algorithms() {
-        let all = ["a-1", "a-2", "b"];
-        assert_eq!(algorithms("b,c", &all), ["b", "c"]);
-        assert_eq!(algorithms("-a-*", &all), ["b"]);
-        assert_eq!(algorithms("+c", &all), ["a-1", "a-2", "b", "c"]);
-        assert_eq!(algorithms("^b", &all), ["b", "a-1", "a-2"]);
     }
 }

@@ -208,27 +208,6 @@ fn identification(text: &str) -> (String, Option<String>) {
     }
 }
 
-/// Names of a list as `sshd_config` has it: alone, or after `+`, `-` or `^` to append to, take
-/// from or put before the defaults.
-pub(crate) fn pick(list: &str, defaults: &[&str]) -> Vec<String> {
-    let (mode, list) = match list.as_bytes().first() {
-        Some(mode @ (b'+' | b'-' | b'^')) => (*mode, &list[1..]),
-        _ => (b'=', list),
-    };
-    let named: Vec<&str> = list.split(',').filter(|name| !name.is_empty()).collect();
-    let others = defaults
-        .iter()
-        .copied()
-        .filter(|name| !named.iter().any(|pattern| matches(pattern, name)));
-    let picked: Vec<&str> = match mode {
-        b'+' => others.chain(named.iter().copied()).collect(),
-        b'-' => others.collect(),
-        b'^' => named.iter().copied().chain(others).collect(),
-        _ => named,
-    };
-    picked.into_iter().map(Into::into).collect()
-}
-
 /// Whether `text` is of the pattern, in which `*` stands for any letters and `?` for one.
 pub(crate) fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
@@ -341,19 +320,6 @@ mod tests {
             ),
         ] {
             assert_eq!(parse(line).unwrap_err(), message, "{line}");
-        }
-    }
-
-    #[test]
-    fn lists_replace_append_remove_and_promote() {
-        let defaults = ["a", "b-1", "b-2"];
-        for (list, picked) in [
-            ("b-2,a", &["b-2", "a"][..]),
-            ("+z", &["a", "b-1", "b-2", "z"]),
-            ("-b-*", &["a"]),
-            ("^b-2", &["b-2", "a", "b-1"]),
-        ] {
-            assert_eq!(pick(list, &defaults), picked, "{list}");
         }
     }
 

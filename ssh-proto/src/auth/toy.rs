@@ -143,6 +143,7 @@ pub(super) fn policy(methods: MethodSet) -> Policy {
         methods,
         withhold_failures: false,
         ask_before_verifying: false,
+        min_rsa_bits: 2048,
     }
 }
 

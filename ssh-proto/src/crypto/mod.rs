@@ -10,6 +10,7 @@ mod kex;
 mod key;
 mod packet;
 mod private_key;
+mod rsa_size;
 #[cfg(feature = "rustcrypto")]
 pub mod rustcrypto;
 
@@ -34,6 +35,7 @@ pub use self::packet::{
     MacKey, NoCompression, OpeningKey, PacketLayout, SealingKey,
 };
 pub use self::private_key::PrivateKey;
+pub(crate) use self::rsa_size::has_accepted_size;
 use crate::error::RandomFailed;
 
 /// Algorithms and their code, each list in order of preference.

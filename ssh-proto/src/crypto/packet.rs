@@ -111,6 +111,18 @@ pub trait OpeningKey: Send {
     fn open_unverified(&mut self, _packet: &mut [u8]) -> Result<(), CryptoError> {
         Err(CryptoError::TagMismatch)
     }
+
+    /// Whether nothing may show by when a packet is refused: where a length has to be believed
+    /// that an attacker can choose by choosing the encrypted text, as in CBC with encrypt-and-MAC,
+    /// its bits are plaintext (CVE-2008-5161). The core then reads on to the longest packet
+    /// whatever is wrong, calls [`Self::verify_nothing`], and fails as if the MAC alone were wrong.
+    fn hides_refusals(&self) -> bool {
+        false
+    }
+
+    /// Takes as long as it takes to verify `len` bytes: what a refused packet falls short of the
+    /// longest one. Called last of all, and only where [`Self::hides_refusals`].
+    fn verify_nothing(&mut self, _len: usize) {}
 }
 
 /// A message authentication code, as ciphers without authentication of their own are given it.

@@ -10,7 +10,7 @@ use super::event::Event;
 use super::side::Side;
 use super::token::{SignRequest, Ticket};
 use super::{Core, Question};
-use crate::crypto::{PublicKey, Signature, SignatureAlgorithm};
+use crate::crypto::{PublicKey, Signature, SignatureAlgorithm, has_accepted_size};
 use crate::error::ApiMisuse;
 use crate::limits::MAX_HOST_KEY_PROOFS;
 use crate::mux::{ChannelError, GlobalRequest, MuxEvent, RequestId, RequestKey};
@@ -313,6 +313,7 @@ impl<S: Side> Core<S> {
             if let Ok(key) = key
                 && key.is_well_formed()
                 && self.host_key_algorithm(key.key_type(), |_| true).is_some()
+                && has_accepted_size(&key, self.settings.transport.min_rsa_bits)
                 && !keys.contains(&key)
             {
                 keys.push(key);

@@ -82,6 +82,10 @@ pub(crate) struct TransportConfig {
     pub(crate) offer: Offer,
     pub(crate) sha256: &'static dyn HashAlgorithm,
     pub(crate) require_strict_kex: bool,
+    /// Whether strict key exchange is required where the cipher needs it.
+    pub(crate) refuse_prefix_truncation: bool,
+    /// The shortest RSA key that is accepted, of hosts and of users.
+    pub(crate) min_rsa_bits: usize,
     /// Whether a server asks before it computes anything for a client.
     pub(crate) ask_before_kex: bool,
     /// Whether the application decides on packets that are not authentic, where the cipher can.

@@ -61,6 +61,16 @@ pub(crate) struct MacFailure {
     pub(crate) is_held: bool,
 }
 
+/// A packet that was refused under a cipher that hides when and why. What follows is thrown away
+/// up to the end of the longest packet that this one could have been.
+struct Refused {
+    /// Bytes still to be thrown away.
+    left: usize,
+    /// Bytes that a longest packet would have had verified and this one has not.
+    unverified: usize,
+    failure: MacFailure,
+}
+
 /// The keys of a receiving epoch, ready to be installed by the peer's `NEWKEYS`.
 pub(crate) struct OpeningEpoch {
     pub(crate) key: Box<dyn OpeningKey>,
@@ -100,6 +110,7 @@ pub(crate) struct RecvHalf {
     /// Whether packets that are not authentic are kept for a verdict, where the cipher can.
     keeps_forged: bool,
     forged: Option<Forged>,
+    refused: Option<Refused>,
     /// A packet that was not authentic and has not been told of.
     mac_failure: Option<MacFailure>,
 }
@@ -157,6 +168,7 @@ impl RecvHalf {
             authenticated: false,
             keeps_forged,
             forged: None,
+            refused: None,
             mac_failure: None,
         }
     }
@@ -187,6 +199,9 @@ impl RecvHalf {
     pub(crate) fn missing(&self) -> usize {
         if self.forged.is_some() {
             return 0;
+        }
+        if let Some(refused) = &self.refused {
+            return refused.left.saturating_sub(self.buffered());
         }
         let wanted = match (&self.ident, self.length) {
             // What was looked at is in `head`; only a line end in more input helps.
@@ -274,6 +289,9 @@ impl RecvHalf {
             self.forged = None;
             return self.finish(packet, total, pinned).map(Some);
         }
+        if self.refused.is_some() {
+            return self.throw_away();
+        }
         let length = match self.length {
             Some(length) => length,
             None => {
@@ -291,9 +309,11 @@ impl RecvHalf {
                         .first_chunk()
                         .map_or(0, |bytes| u32::from_be_bytes(*bytes)),
                 };
-                *self
-                    .length
-                    .insert(PacketLength::new(length, self.max_length, self.layout)?)
+                match PacketLength::new(length, self.max_length, self.layout) {
+                    Ok(length) => *self.length.insert(length),
+                    Err(_) if self.hides_refusals() => return self.refuse(0),
+                    Err(error) => return Err(error),
+                }
             }
         };
         if !self.gather(length.total) {
@@ -315,6 +335,10 @@ impl RecvHalf {
                 return Err(error.into());
             }
             let is_held = self.keeps_forged && key.open_unverified(&mut packet).is_ok();
+            if !is_held && key.hides_refusals() {
+                packet.as_mut().zeroize();
+                return self.refuse(length.total);
+            }
             self.mac_failure = Some(MacFailure {
                 sequence: self.sequence,
                 length: length.total,
@@ -336,6 +360,53 @@ impl RecvHalf {
         self.finish(packet, length.total, pinned).map(Some)
     }
 
+    fn hides_refusals(&self) -> bool {
+        self.key.as_ref().is_some_and(|key| key.hides_refusals())
+    }
+
+    /// Refuses the current packet, of which so many bytes are taken from the input and verified,
+    /// once the longest one would have been read.
+    fn refuse(&mut self, taken: usize) -> Result<Option<Packet>, Error> {
+        let longest = usize::try_from(self.max_length)
+            .unwrap_or(usize::MAX)
+            .saturating_add(4)
+            .saturating_add(self.layout.tag_len);
+        let left = longest.saturating_sub(taken);
+        self.refused = Some(Refused {
+            left,
+            unverified: match taken {
+                0 => longest.saturating_sub(self.layout.tag_len),
+                _ => left,
+            },
+            failure: MacFailure {
+                sequence: self.sequence,
+                length: longest,
+                is_held: false,
+            },
+        });
+        self.throw_away()
+    }
+
+    fn throw_away(&mut self) -> Result<Option<Packet>, Error> {
+        let Some(mut refused) = self.refused.take() else {
+            return Err(Error::Internal("nothing to be thrown away"));
+        };
+        while refused.left > 0 && self.gather(1) {
+            let len = self.head.len().min(refused.left);
+            self.head.advance(len);
+            refused.left -= len;
+        }
+        if refused.left > 0 {
+            self.refused = Some(refused);
+            return Ok(None);
+        }
+        if let Some(key) = &mut self.key {
+            key.verify_nothing(refused.unverified);
+        }
+        self.mac_failure = Some(refused.failure);
+        Err(PeerMisbehaved::BadMac.into())
+    }
+
     /// Counts an opened packet and takes its frame off.
     fn finish(&mut self, packet: BytesMut, total: usize, pinned: usize) -> Result<Packet, Error> {
         self.bytes = self.bytes.saturating_add(total as u64);
@@ -343,6 +414,10 @@ impl RecvHalf {
         let sequence = self.sequence;
         self.sequence = self.sequence.wrapping_add(1);
         let payload = self.unpad(packet)?;
+        let pinned = match self.decompressor {
+            Some(_) => payload.capacity(),
+            None => pinned,
+        };
         Ok(Packet {
             payload,
             sequence,
@@ -435,6 +510,7 @@ impl RecvHalf {
         self.queued = 0;
         self.key = None;
         self.forged = None;
+        self.refused = None;
     }
 
     #[cfg(test)]

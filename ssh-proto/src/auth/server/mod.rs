@@ -137,6 +137,7 @@ pub(crate) struct Server {
     methods: MethodSet,
     withholds_failures: bool,
     asks_before_verifying: bool,
+    min_rsa_bits: usize,
     max_failures: u32,
     max_requests: u32,
     max_queries: u32,
@@ -164,6 +165,8 @@ pub(crate) struct Policy {
     pub(crate) withhold_failures: bool,
     /// Whether [`ServerAsk::Unverified`] comes before each signature is verified.
     pub(crate) ask_before_verifying: bool,
+    /// The shortest RSA key that is looked at.
+    pub(crate) min_rsa_bits: usize,
 }
 
 enum State {
@@ -262,6 +265,7 @@ impl Server {
             methods: policy.methods,
             withholds_failures: policy.withhold_failures,
             asks_before_verifying: policy.ask_before_verifying,
+            min_rsa_bits: policy.min_rsa_bits,
             max_failures: limits.auth_failures,
             max_requests: limits.auth_requests,
             max_queries: limits.key_queries,

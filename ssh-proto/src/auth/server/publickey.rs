@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::{Attempt, AuthMethod, Checked, Server};
 use crate::auth::find_algorithm;
 use crate::auth::signed::{hostbound_signed_data, signed_data};
-use crate::crypto::{PublicKey, Signature, SignatureAlgorithm};
+use crate::crypto::{PublicKey, Signature, SignatureAlgorithm, has_accepted_size};
 use crate::error::ApiMisuse;
 use crate::wire::auth::{PublicKeyAuth, PublicKeyHostboundAuth};
 
@@ -156,7 +156,8 @@ impl Server {
             .steps
             .iter()
             .any(|step| step.key.as_ref() == Some(&key));
-        (!is_used).then_some((algorithm, key))
+        let is_accepted = !is_used && has_accepted_size(&key, self.min_rsa_bits);
+        is_accepted.then_some((algorithm, key))
     }
 }
 

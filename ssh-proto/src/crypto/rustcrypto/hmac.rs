@@ -1,29 +1,36 @@
-//! `hmac-sha2-256` and `hmac-sha2-512`, also as encrypt-then-MAC (RFC 6668, OpenSSH PROTOCOL section 1.7).
+//! `hmac-sha2-256` and `hmac-sha2-512`, and for old peers `hmac-sha1`, also as encrypt-then-MAC (RFC 6668, RFC 4253 section 6.4, OpenSSH PROTOCOL section 1.7).
 
 use alloc::boxed::Box;
 use core::marker::PhantomData;
 
 use hmac::{EagerHash, Hmac, KeyInit as _, Mac as _};
+#[cfg(feature = "legacy")]
+use sha1::Sha1;
 use sha2::digest::OutputSizeUser;
 use sha2::{Sha256, Sha512};
 
 use crate::crypto::{MacAlgorithm, MacKey};
 use crate::error::CryptoError;
 
-pub(super) static HMAC_SHA2_256: HmacSha2<Sha256> = HmacSha2::new("hmac-sha2-256", false);
-pub(super) static HMAC_SHA2_512: HmacSha2<Sha512> = HmacSha2::new("hmac-sha2-512", false);
-pub(super) static HMAC_SHA2_256_ETM: HmacSha2<Sha256> =
-    HmacSha2::new("hmac-sha2-256-etm@openssh.com", true);
-pub(super) static HMAC_SHA2_512_ETM: HmacSha2<Sha512> =
-    HmacSha2::new("hmac-sha2-512-etm@openssh.com", true);
+pub(super) static HMAC_SHA2_256: HmacSha<Sha256> = HmacSha::new("hmac-sha2-256", false);
+pub(super) static HMAC_SHA2_512: HmacSha<Sha512> = HmacSha::new("hmac-sha2-512", false);
+pub(super) static HMAC_SHA2_256_ETM: HmacSha<Sha256> =
+    HmacSha::new("hmac-sha2-256-etm@openssh.com", true);
+pub(super) static HMAC_SHA2_512_ETM: HmacSha<Sha512> =
+    HmacSha::new("hmac-sha2-512-etm@openssh.com", true);
 
-pub(super) struct HmacSha2<D> {
+#[cfg(feature = "legacy")]
+pub(super) static HMAC_SHA1: HmacSha<Sha1> = HmacSha::new("hmac-sha1", false);
+#[cfg(feature = "legacy")]
+pub(super) static HMAC_SHA1_ETM: HmacSha<Sha1> = HmacSha::new("hmac-sha1-etm@openssh.com", true);
+
+pub(super) struct HmacSha<D> {
     name: &'static str,
     etm: bool,
     hash: PhantomData<fn() -> D>,
 }
 
-impl<D> HmacSha2<D> {
+impl<D> HmacSha<D> {
     const fn new(name: &'static str, etm: bool) -> Self {
         Self {
             name,
@@ -33,7 +40,7 @@ impl<D> HmacSha2<D> {
     }
 }
 
-impl<D> MacAlgorithm for HmacSha2<D>
+impl<D> MacAlgorithm for HmacSha<D>
 where
     D: EagerHash + OutputSizeUser + 'static,
     Hmac<D>: Send,
@@ -161,6 +168,39 @@ mod tests {
             assert_eq!(mac::<Sha256>(key, data), hex(sha256));
             assert_eq!(mac::<Sha512>(key, data), hex(sha512));
         }
+    }
+
+    /// RFC 2202 section 3, test cases 1, 2, 3 and 6.
+    #[cfg(feature = "legacy")]
+    #[test]
+    fn rfc_2202() {
+        let cases: [(&[u8], &[u8], &str); 4] = [
+            (
+                &[0x0b; 20],
+                b"Hi There",
+                "b617318655057264e28bc0b6fb378c8ef146be00",
+            ),
+            (
+                b"Jefe",
+                b"what do ya want for nothing?",
+                "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79",
+            ),
+            (
+                &[0xaa; 20],
+                &[0xdd; 50],
+                "125d7342b9ac11cd91a39af48aa17b4f63f175d3",
+            ),
+            (
+                &[0xaa; 80],
+                b"Test Using Larger Than Block-Size Key - Hash Key First",
+                "aa4ae5e15272d00e95705637ce8a3b55ed402112",
+            ),
+        ];
+        for (key, data, sha1) in cases {
+            assert_eq!(mac::<Sha1>(key, data), hex(sha1));
+        }
+        assert_eq!((HMAC_SHA1.key_len(), HMAC_SHA1.tag_len()), (20, 20));
+        assert!(HMAC_SHA1_ETM.is_etm() && !HMAC_SHA1.is_etm());
     }
 
     #[test]

@@ -3,6 +3,8 @@
 mod aes_ctr;
 mod aes_gcm;
 mod certificates;
+#[cfg(feature = "legacy")]
+mod cbc;
 mod chacha20poly1305;
 mod ecdsa;
 mod ed25519;
@@ -20,6 +22,8 @@ mod packet_tests;
 mod rsa;
 #[cfg(test)]
 mod testing;
+#[cfg(feature = "zlib")]
+mod zlib;
 
 use alloc::borrow::Cow;
 
@@ -70,7 +74,21 @@ static MACS: [&dyn MacAlgorithm; 4] = [
     &hmac::HMAC_SHA2_512,
 ];
 
+#[cfg(feature = "legacy")]
+static LEGACY_CIPHERS: [&dyn CipherAlgorithm; 4] = [
+    &cbc::AES128_CBC,
+    &cbc::AES192_CBC,
+    &cbc::AES256_CBC,
+    &cbc::TDES_CBC,
+];
+
+#[cfg(feature = "legacy")]
+static LEGACY_MACS: [&dyn MacAlgorithm; 2] = [&hmac::HMAC_SHA1_ETM, &hmac::HMAC_SHA1];
+
 static COMPRESSION: [&dyn CompressionAlgorithm; 1] = [&NoCompression];
+
+#[cfg(feature = "zlib")]
+static COMPRESSION_ON_REQUEST: [&dyn CompressionAlgorithm; 1] = [&zlib::ZLIB_OPENSSH];
 
 /// The default provider. Put it into a config, whole or with entries removed from its lists.
 pub fn provider() -> CryptoProvider {
@@ -84,6 +102,12 @@ pub fn provider() -> CryptoProvider {
         keys: &keys::KEYS,
         on_request: OnRequest {
             signatures: Cow::Borrowed(SIGNATURES_ON_REQUEST),
+            #[cfg(feature = "legacy")]
+            ciphers: Cow::Borrowed(&LEGACY_CIPHERS),
+            #[cfg(feature = "legacy")]
+            macs: Cow::Borrowed(&LEGACY_MACS),
+            #[cfg(feature = "zlib")]
+            compression: Cow::Borrowed(&COMPRESSION_ON_REQUEST),
             ..OnRequest::default()
         },
     }

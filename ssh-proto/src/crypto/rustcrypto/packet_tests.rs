@@ -44,20 +44,23 @@ impl Suite {
     /// Every cipher with every MAC it takes.
     fn all() -> Vec<Self> {
         let provider = provider();
+        let (ciphers, macs) = (&provider.ciphers, &provider.macs);
+        let ciphers = ciphers.iter().chain(provider.on_request.ciphers.iter());
+        let macs = macs.iter().chain(provider.on_request.macs.iter());
         let mut suites = Vec::new();
-        for cipher in provider.ciphers.iter().copied() {
+        for cipher in ciphers.copied() {
             match cipher.is_aead() {
                 true => suites.push(Self::new(cipher, None)),
-                false => suites.extend(
-                    provider
-                        .macs
-                        .iter()
-                        .map(|mac| Self::new(cipher, Some(*mac))),
-                ),
+                false => suites.extend(macs.clone().map(|mac| Self::new(cipher, Some(*mac)))),
             }
         }
-        assert_eq!(suites.len(), 3 + 3 * 4);
+        let legacy = cfg!(feature = "legacy");
+        assert_eq!(suites.len(), if legacy { 3 + 7 * 6 } else { 3 + 3 * 4 });
         suites
+    }
+
+    fn hides_refusals(&self) -> bool {
+        self.cipher.name().ends_with("-cbc") && self.encrypts_and_macs()
     }
 
     fn name(&self) -> String {
@@ -139,9 +142,9 @@ fn layouts() {
     for suite in Suite::all() {
         let seal = suite.sealing().layout();
         assert_eq!(seal, suite.opening().layout());
-        let block_len = match suite.cipher.name().starts_with("chacha") {
-            true => 8,
-            false => 16,
+        let block_len = match suite.cipher.name() {
+            "chacha20-poly1305@openssh.com" | "3des-cbc" => 8,
+            _ => 16,
         };
         assert_eq!(
             seal,
@@ -149,9 +152,14 @@ fn layouts() {
                 block_len,
                 length_is_padded: suite.encrypts_and_macs(),
                 tag_len: suite.mac.map_or(16, |mac| mac.tag_len()),
-                head_len: if suite.encrypts_and_macs() { 16 } else { 4 },
+                head_len: match suite.encrypts_and_macs() {
+                    true => block_len,
+                    false => 4,
+                },
             }
         );
+        let hides = suite.opening().hides_refusals();
+        assert_eq!(hides, suite.hides_refusals(), "B9 {}", suite.name());
     }
 }
 

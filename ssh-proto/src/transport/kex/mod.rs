@@ -13,12 +13,13 @@ use bytes::{Bytes, BytesMut};
 
 use self::derive::{KeySchedule, Transcript};
 use self::negotiate::{Agreement, marker};
-pub use self::report::{Negotiated, NegotiatedSuite, SessionId};
+pub use self::report::{Negotiated, NegotiatedSuite, SessionId, Weakness};
 use super::TransportConfig;
 use super::recv::OpeningEpoch;
 use super::send::SealingEpoch;
 use crate::crypto::{
     HashOutput, KexExchange, KexShape, PublicKey, SecureRandom, SharedSecret, Signature,
+    has_accepted_size,
 };
 use crate::error::{ApiMisuse, CryptoError, Error, PeerIncompatible, PeerMisbehaved};
 use crate::role::Role;
@@ -253,6 +254,9 @@ impl Kex {
             }
         }
         let agreement = self.config.offer.negotiate(self.role, &theirs)?;
+        if self.config.refuse_prefix_truncation && !self.strict && agreement.needs_strict_kex() {
+            return Err(Error::PeerIncompatible(PeerIncompatible::NoStrictKex));
+        }
         let (client_init, server_init, step) = match self.role {
             Role::Client => {
                 let exchange = match agreement.kex.shape() {
@@ -438,6 +442,10 @@ impl Kex {
         } = exchange.agreement;
         let host_key = PublicKey::from_blob(Bytes::copy_from_slice(message.host_key))
             .map_err(|_| PeerMisbehaved::BadHostKey)?;
+        if !has_accepted_size(&host_key, self.config.min_rsa_bits) {
+            let bits = host_key.rsa_bits().unwrap_or_default();
+            return Err(Error::PeerIncompatible(PeerIncompatible::HostKeySize(bits)));
+        }
         if host_key.key_type() != algorithm.key_type() {
             return Err(PeerMisbehaved::BadHostKey.into());
         }

@@ -4,6 +4,7 @@ use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use super::report::NegotiatedSuite;
 use crate::crypto::{
     CipherAlgorithm, CompressionAlgorithm, KexAlgorithm, MacAlgorithm, SignatureAlgorithm,
 };
@@ -38,6 +39,16 @@ pub(crate) struct Agreement {
     pub(crate) server_to_client: Suite,
     /// The peer announced a guess, and it is wrong: its next packet is to be discarded.
     pub(crate) discard_guess: bool,
+}
+
+impl Agreement {
+    /// Whether packets could be cut out of the beginning of the session without strict key exchange.
+    pub(super) fn needs_strict_kex(&self) -> bool {
+        let suites = [self.client_to_server, self.server_to_client];
+        suites
+            .into_iter()
+            .any(|suite| NegotiatedSuite::from(suite).needs_strict_kex())
+    }
 }
 
 /// The algorithms of one direction.

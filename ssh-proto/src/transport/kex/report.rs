@@ -1,5 +1,6 @@
 //! What a key exchange reports: the session id and everything negotiated (RFC 4253 sections 7.1 and 7.2).
 
+use alloc::vec::Vec;
 use core::fmt;
 
 use bytes::Bytes;
@@ -59,6 +60,54 @@ pub struct Negotiated {
     pub session_id: SessionId,
 }
 
+/// What is weak in a connection, and was agreed on only because the config allows it.
+#[non_exhaustive]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Weakness {
+    /// An algorithm that rests on SHA-1, MD5, RC4, DSA, 3DES or CBC, by its name.
+    Algorithm(&'static str),
+    /// The server's host key is of RSA and has so many bits, fewer than 2048.
+    HostKeySize(usize),
+    /// Packets at the beginning of the session can have been cut out, since the cipher needs strict
+    /// key exchange and the peer does not have it (CVE-2023-48795).
+    PrefixTruncation,
+}
+
+impl Negotiated {
+    /// What is weak in it; each once, nothing under the default config with a peer of today. That
+    /// a quantum computer could open it is said by [`Self::post_quantum`] alone.
+    pub fn weaknesses(&self) -> Vec<Weakness> {
+        let suites = [self.client_to_server, self.server_to_client];
+        let protection = suites
+            .iter()
+            .flat_map(|suite| [Some(suite.cipher), suite.mac]);
+        let names = [Some(self.kex), Some(self.host_key_algorithm)];
+        let mut found = Vec::new();
+        for name in names.into_iter().chain(protection).flatten() {
+            let weakness = Weakness::Algorithm(name);
+            if is_weak(name) && !found.contains(&weakness) {
+                found.push(weakness);
+            }
+        }
+        let short = self.host_key.rsa_bits().filter(|bits| *bits < 2048);
+        found.extend(short.map(Weakness::HostKeySize));
+        if !self.strict_kex && suites.iter().any(NegotiatedSuite::needs_strict_kex) {
+            found.push(Weakness::PrefixTruncation);
+        }
+        found
+    }
+}
+
+/// Whether an algorithm is weak by what its name says (RFC 8758, RFC 9142), whoever provides it.
+fn is_weak(name: &str) -> bool {
+    let parts = ["sha1", "md5", "-cbc", "arcfour"];
+    parts.into_iter().any(|part| name.contains(part))
+        || ["ssh-rsa", "ssh-dss"].into_iter().any(|sha1| {
+            name.strip_prefix(sha1)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with("-cert-"))
+        })
+}
+
 /// The algorithms of one direction.
 #[non_exhaustive]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +118,14 @@ pub struct NegotiatedSuite {
     pub mac: Option<&'static str>,
     /// The compression method.
     pub compression: &'static str,
+}
+
+impl NegotiatedSuite {
+    /// Whether a packet that is missing at the beginning stays unnoticed but for strict key exchange.
+    pub(super) fn needs_strict_kex(&self) -> bool {
+        let is_etm = self.mac.is_some_and(|mac| mac.contains("-etm@"));
+        self.cipher == "chacha20-poly1305@openssh.com" || self.cipher.ends_with("-cbc") && is_etm
+    }
 }
 
 impl From<Suite> for NegotiatedSuite {
