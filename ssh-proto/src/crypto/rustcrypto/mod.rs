@@ -10,16 +10,19 @@ mod ecdsa;
 mod ed25519;
 mod hash;
 mod hmac;
-mod kex_mlkem768x25519;
-mod kex_nistp256;
+mod kex_ecdh;
+mod kex_hybrid;
+mod kex_nist;
 mod kex_x25519;
 mod keys;
+mod mlkem;
 mod nistp;
 mod nistp256;
 #[cfg(test)]
 mod packet_tests;
 #[cfg(feature = "rsa")]
 mod rsa;
+mod sntrup761;
 #[cfg(test)]
 mod testing;
 #[cfg(feature = "zlib")]
@@ -32,11 +35,20 @@ use super::{
     NoCompression, OnRequest, SignatureAlgorithm,
 };
 
-static KEX: [&dyn KexAlgorithm; 4] = [
-    &kex_mlkem768x25519::MLKEM768X25519_SHA256,
+static KEX: [&dyn KexAlgorithm; 8] = [
+    &kex_hybrid::MLKEM768X25519_SHA256,
+    &kex_hybrid::SNTRUP761X25519_SHA512,
+    &kex_hybrid::SNTRUP761X25519_SHA512_OPENSSH,
     &kex_x25519::CURVE25519_SHA256,
     &kex_x25519::CURVE25519_SHA256_LIBSSH,
-    &kex_nistp256::ECDH_SHA2_NISTP256,
+    &kex_nist::ECDH_SHA2_NISTP256,
+    &kex_nist::ECDH_SHA2_NISTP384,
+    &kex_nist::ECDH_SHA2_NISTP521,
+];
+
+static KEX_ON_REQUEST: [&dyn KexAlgorithm; 2] = [
+    &kex_hybrid::MLKEM768NISTP256_SHA256,
+    &kex_hybrid::MLKEM1024NISTP384_SHA384,
 ];
 
 static SIGNATURES: &[&dyn SignatureAlgorithm] = &[
@@ -101,6 +113,7 @@ pub fn provider() -> CryptoProvider {
         compression: Cow::Borrowed(&COMPRESSION),
         keys: &keys::KEYS,
         on_request: OnRequest {
+            kex: Cow::Borrowed(&KEX_ON_REQUEST),
             signatures: Cow::Borrowed(SIGNATURES_ON_REQUEST),
             #[cfg(feature = "legacy")]
             ciphers: Cow::Borrowed(&LEGACY_CIPHERS),

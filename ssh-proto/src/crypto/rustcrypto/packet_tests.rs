@@ -115,7 +115,9 @@ fn default_order() {
     let names = |list: Vec<&'static str>| list.join(",");
     assert_eq!(
         names(provider.kex.iter().map(|a| a.name()).collect()),
-        "mlkem768x25519-sha256,curve25519-sha256,curve25519-sha256@libssh.org,ecdh-sha2-nistp256"
+        "mlkem768x25519-sha256,sntrup761x25519-sha512,sntrup761x25519-sha512@openssh.com,\
+         curve25519-sha256,curve25519-sha256@libssh.org,\
+         ecdh-sha2-nistp256,ecdh-sha2-nistp384,ecdh-sha2-nistp521"
     );
     assert_eq!(
         names(provider.signatures.iter().map(|a| a.name()).collect()),
