@@ -15,7 +15,7 @@ mod nistp256;
 #[cfg(test)]
 mod packet_tests;
 #[cfg(test)]
-mod testing;
+pub(in crate::crypto) mod testing;
 
 use alloc::borrow::Cow;
 
@@ -55,6 +55,7 @@ static COMPRESSION: [&dyn CompressionAlgorithm; 1] = [&NoCompression];
 /// The default provider. Put it into a config, whole or with entries removed from its lists.
 pub fn provider() -> CryptoProvider {
     CryptoProvider {
+        name: "rustcrypto",
         sha256: &hash::SHA256,
         kex: Cow::Borrowed(&KEX),
         signatures: Cow::Borrowed(&SIGNATURES),
