@@ -74,6 +74,7 @@ static COMPRESSION_LIST: [&dyn ssh_proto::crypto::CompressionAlgorithm; 1] = [&N
 /// The provider.
 pub fn provider() -> CryptoProvider {
     CryptoProvider {
+        name: "null",
         sha256: &NullHash,
         kex: Cow::Borrowed(&KEX_LIST),
         signatures: Cow::Borrowed(&SIGNATURE_LIST),

@@ -49,6 +49,11 @@ pub trait KexAlgorithm: Send + Sync {
         false
     }
 
+    /// Whether this runs in a module validated after FIPS 140-3, for [`CryptoProvider::fips`](super::CryptoProvider::fips).
+    fn fips(&self) -> bool {
+        false
+    }
+
     /// The client's half: makes an ephemeral key.
     ///
     /// # Errors

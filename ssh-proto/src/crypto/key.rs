@@ -362,6 +362,11 @@ pub trait SignatureAlgorithm: Send + Sync {
     /// The type of the keys that it verifies with, which differs from the name for RSA with SHA-2.
     fn key_type(&self) -> &'static str;
 
+    /// Whether this runs in a module validated after FIPS 140-3, for [`CryptoProvider::fips`](super::CryptoProvider::fips).
+    fn fips(&self) -> bool {
+        false
+    }
+
     /// The name in its signatures, which differs from that of the algorithm for certificates: the
     /// key inside signs as it would without one.
     fn signature_name(&self) -> &'static str {
@@ -402,6 +407,11 @@ pub trait SigningKey: Send + Sync + fmt::Debug {
 
 /// Makes signing keys of private key values, and new private keys.
 pub trait KeyProvider: Send + Sync {
+    /// Whether all that it makes runs in a module validated after FIPS 140-3, for [`CryptoProvider::fips`](super::CryptoProvider::fips).
+    fn fips(&self) -> bool {
+        false
+    }
+
     /// A signing key for this private key.
     ///
     /// # Errors

@@ -6,6 +6,12 @@
 //! write another: hardware, FIPS modules, deterministic tests, fuzzing without security.
 
 mod certificate;
+#[cfg(any(feature = "aws-lc-rs", feature = "aws-lc-rs-fips"))]
+pub mod aws_lc_rs;
+#[cfg(feature = "rustcrypto")]
+mod frame;
+#[cfg(feature = "graviola")]
+pub mod graviola;
 mod kex;
 mod key;
 mod packet;
@@ -44,6 +50,8 @@ use crate::error::RandomFailed;
 /// offered nor accepted.
 #[derive(Clone)]
 pub struct CryptoProvider {
+    /// What the provider is called, such as `rustcrypto`. For logs and reports.
+    pub name: &'static str,
     /// SHA-256, for fingerprints and for expanding padding.
     pub sha256: &'static dyn HashAlgorithm,
     /// Key exchange methods (RFC 4253 section 8).
@@ -80,6 +88,30 @@ pub struct OnRequest {
 }
 
 impl CryptoProvider {
+    /// Whether every algorithm in every list, the hash and the maker of keys run in a module that
+    /// is validated after FIPS 140-3. Compression is no cryptography and does not count.
+    ///
+    /// What the core does with them is outside of any module: it derives keys by the hash of the
+    /// key exchange (RFC 4253 section 7.2, SP 800-135), and takes the cookie and padding of its
+    /// messages from the caller's [`SecureRandom`].
+    pub fn fips(&self) -> bool {
+        let more = &self.on_request;
+        self.sha256.fips()
+            && self.keys.fips()
+            && self.kex.iter().chain(more.kex.iter()).all(|a| a.fips())
+            && self
+                .signatures
+                .iter()
+                .chain(more.signatures.iter())
+                .all(|a| a.fips())
+            && self
+                .ciphers
+                .iter()
+                .chain(more.ciphers.iter())
+                .all(|a| a.fips())
+            && self.macs.iter().chain(more.macs.iter()).all(|a| a.fips())
+    }
+
     /// The signature algorithm of this name, if the provider has it, be it on request.
     pub fn signature(&self, name: &str) -> Option<&'static dyn SignatureAlgorithm> {
         self.signatures
@@ -140,6 +172,7 @@ impl<I: Iterator<Item = &'static str> + Clone> fmt::Debug for Names<I> {
 impl fmt::Debug for CryptoProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CryptoProvider")
+            .field("name", &self.name)
             .field("kex", &Names(self.kex.iter().map(|a| a.name())))
             .field(
                 "signatures",
@@ -197,6 +230,11 @@ impl<F: FnMut(&mut [u8]) -> Result<(), RandomFailed> + Send> SecureRandom for F 
 pub trait HashAlgorithm: Send + Sync {
     /// The length of the output in bytes, at most 64.
     fn output_len(&self) -> usize;
+
+    /// Whether this runs in a module validated after FIPS 140-3, for [`CryptoProvider::fips`].
+    fn fips(&self) -> bool {
+        false
+    }
 
     /// Hashes the concatenation of `parts`.
     fn hash(&self, parts: &[&[u8]]) -> HashOutput;

@@ -49,6 +49,11 @@ pub trait CipherAlgorithm: Send + Sync {
     /// Whether the cipher authenticates by itself, so that the MAC lists are not consulted.
     fn is_aead(&self) -> bool;
 
+    /// Whether this runs in a module validated after FIPS 140-3, for [`CryptoProvider::fips`](super::CryptoProvider::fips).
+    fn fips(&self) -> bool {
+        false
+    }
+
     /// Makes the key of the sending direction.
     ///
     /// # Errors
@@ -138,6 +143,11 @@ pub trait MacAlgorithm: Send + Sync {
 
     /// Whether the MAC covers the encrypted packet (`-etm@openssh.com`).
     fn is_etm(&self) -> bool;
+
+    /// Whether this runs in a module validated after FIPS 140-3, for [`CryptoProvider::fips`](super::CryptoProvider::fips).
+    fn fips(&self) -> bool {
+        false
+    }
 
     /// Makes a key.
     ///

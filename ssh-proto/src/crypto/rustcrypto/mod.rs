@@ -24,7 +24,7 @@ mod packet_tests;
 mod rsa;
 mod sntrup761;
 #[cfg(test)]
-mod testing;
+pub(in crate::crypto) mod testing;
 #[cfg(feature = "zlib")]
 mod zlib;
 
@@ -105,6 +105,7 @@ static COMPRESSION_ON_REQUEST: [&dyn CompressionAlgorithm; 1] = [&zlib::ZLIB_OPE
 /// The default provider. Put it into a config, whole or with entries removed from its lists.
 pub fn provider() -> CryptoProvider {
     CryptoProvider {
+        name: "rustcrypto",
         sha256: &hash::SHA256,
         kex: Cow::Borrowed(&KEX),
         signatures: Cow::Borrowed(SIGNATURES),

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::crypto::SecureRandom;
 use crate::error::RandomFailed;
 
-pub(super) fn hex(text: &str) -> Vec<u8> {
+pub(in crate::crypto) fn hex(text: &str) -> Vec<u8> {
     assert!(text.len().is_multiple_of(2));
     (0..text.len())
         .step_by(2)
@@ -14,12 +14,12 @@ pub(super) fn hex(text: &str) -> Vec<u8> {
 }
 
 /// The bytes from `first` on.
-pub(super) fn counting(first: u8, len: usize) -> Vec<u8> {
+pub(in crate::crypto) fn counting(first: u8, len: usize) -> Vec<u8> {
     (0..len).map(|i| first.wrapping_add(i as u8)).collect()
 }
 
 /// Delivers the bytes it was given, then fails.
-pub(super) struct Script(pub(super) Vec<u8>);
+pub(in crate::crypto) struct Script(pub(in crate::crypto) Vec<u8>);
 
 impl SecureRandom for Script {
     fn fill(&mut self, dest: &mut [u8]) -> Result<(), RandomFailed> {

@@ -1,0 +1,83 @@
+//! The provider on Graviola: formally verified assembly for x86-64 and AArch64, without a C compiler.
+//!
+//! Names and order are those of [`rustcrypto::provider`]. From Graviola come AES-GCM, HMAC, SHA-2,
+//! X25519, ECDH and ECDSA over nistp256 and nistp384, Ed25519, ML-KEM-768 and what is made of
+//! these; from RustCrypto what Graviola lacks: `chacha20-poly1305@openssh.com`, AES-CTR, nistp521,
+//! finite fields and everything else. New keys are made by RustCrypto, too.
+//!
+//! Needs std, and Rust 1.89. ML-KEM and ECDSA take randomness from the operating system, beside the
+//! source that a connection is given.
+
+mod agreement;
+mod hashes;
+mod mlkem;
+mod packets;
+mod signatures;
+
+use self::agreement::{Nistp256, Nistp384, X25519};
+use self::hashes::{HmacSha256, HmacSha512, SHA256, SHA384};
+use self::mlkem::Mlkem768;
+use self::packets::Gcm;
+use super::frame::{self, Ecdh, Hmac, Hybrid, Overlay};
+use super::{
+    CipherAlgorithm, CryptoProvider, KexAlgorithm, MacAlgorithm, SignatureAlgorithm, rustcrypto,
+};
+
+static KEX: [&dyn KexAlgorithm; 6] = [
+    &Hybrid::<Mlkem768, X25519>::new("mlkem768x25519-sha256", &SHA256, false),
+    &Hybrid::<Mlkem768, Nistp256>::new("mlkem768nistp256-sha256", &SHA256, false),
+    &Ecdh::<X25519>::new("curve25519-sha256", &SHA256, false),
+    &Ecdh::<X25519>::new("curve25519-sha256@libssh.org", &SHA256, false),
+    &Ecdh::<Nistp256>::new("ecdh-sha2-nistp256", &SHA256, false),
+    &Ecdh::<Nistp384>::new("ecdh-sha2-nistp384", &SHA384, false),
+];
+
+static SIGNATURES: [&dyn SignatureAlgorithm; 3] = [
+    &signatures::SSH_ED25519,
+    &signatures::ECDSA_SHA2_NISTP256,
+    &signatures::ECDSA_SHA2_NISTP384,
+];
+
+static CIPHERS: [&dyn CipherAlgorithm; 2] = [
+    &frame::Gcm::<Gcm>::new("aes128-gcm@openssh.com", 16, false),
+    &frame::Gcm::<Gcm>::new("aes256-gcm@openssh.com", 32, false),
+];
+
+static MACS: [&dyn MacAlgorithm; 4] = [
+    &Hmac::<HmacSha256>::new("hmac-sha2-256-etm@openssh.com", true, false),
+    &Hmac::<HmacSha512>::new("hmac-sha2-512-etm@openssh.com", true, false),
+    &Hmac::<HmacSha256>::new("hmac-sha2-256", false, false),
+    &Hmac::<HmacSha512>::new("hmac-sha2-512", false, false),
+];
+
+static OVERLAY: Overlay = Overlay {
+    kex: &KEX,
+    signatures: &SIGNATURES,
+    ciphers: &CIPHERS,
+    macs: &MACS,
+};
+
+/// The provider on Graviola. On a processor that lacks the instructions which Graviola is written
+/// for, this is RustCrypto's: its `name` tells.
+pub fn provider() -> CryptoProvider {
+    let mut provider = rustcrypto::provider();
+    if ::graviola::util::is_cpu_supported() {
+        provider.name = "graviola";
+        provider.sha256 = &SHA256;
+        provider.keys = &signatures::KEYS;
+        OVERLAY.lay_over(&mut provider);
+    }
+    provider
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::frame::tests::{nist_gcm, rfc_4231};
+
+    #[test]
+    fn known_answers_below_the_framing() {
+        nist_gcm::<Gcm, Gcm>();
+        rfc_4231::<HmacSha256, HmacSha512>();
+    }
+}
