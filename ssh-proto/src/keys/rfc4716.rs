@@ -131,3 +131,131 @@ fn unquoted(value: &[u8]) -> &[u8] {
         .and_then(|value| value.strip_suffix(b"\""))
         .unwrap_or(value)
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+    use crate::keys::Container;
+
+    const LINE_OF_KEY: &str = include_str!("testdata/containers/ed25519.pub");
+    const SSH_KEYGEN: &str = include_str!("testdata/containers/ed25519.rfc4716");
+    const PUTTYGEN: &str = include_str!("testdata/containers/ed25519.rfc4716_puttygen");
+
+    fn read(file: &str) -> Result<PublicKeyLine, KeyFileError> {
+        PublicKeyLine::from_rfc4716(file.as_bytes())
+    }
+
+    fn with_comment(comment: &str) -> PublicKeyLine {
+        let line = PublicKeyLine::parse(LINE_OF_KEY.as_bytes()).unwrap();
+        let comment = Comment::new(comment);
+        PublicKeyLine { comment, ..line }
+    }
+
+    #[test]
+    fn files_of_ssh_keygen_and_puttygen_are_read() {
+        let comment = "256-bit ED25519, converted by test@example from OpenSSH";
+        for (file, comment) in [(SSH_KEYGEN, comment), (PUTTYGEN, "ed25519 of PuTTY")] {
+            assert_eq!(read(file), Ok(with_comment(comment)));
+            let file = file.replace('\n', "\r\n");
+            assert_eq!(read(&file), Ok(with_comment(comment)));
+        }
+        assert_eq!(
+            with_comment(comment).to_rfc4716().as_deref(),
+            Ok(SSH_KEYGEN),
+            "byte for byte"
+        );
+    }
+
+    /// The headers of RFC 4716 section 3.6, around another key.
+    #[test]
+    fn headers_may_go_on_in_the_next_line() {
+        let body = SSH_KEYGEN.lines().nth(2).unwrap();
+        for (headers, comment) in [
+            ("", ""),
+            ("Subject: me\nx-more: a:b\\\nc:d\n", ""),
+            (
+                "Comment: This is my public key for use on \\\nservers which I don't like.\n",
+                "This is my public key for use on servers which I don't like.",
+            ),
+            (
+                "comment: \"1024-bit rsa, \\\n\\\nmore\"\n",
+                "1024-bit rsa, more",
+            ),
+            ("COMMENT:\"\n", "\""),
+        ] {
+            let file = format!("{BEGIN}\n{headers}{body}\n{END}\n");
+            assert_eq!(read(&file), Ok(with_comment(comment)), "{headers}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_in_lines_of_72_bytes() {
+        let long = "ä".repeat(500);
+        for comment in [
+            "",
+            "a",
+            "a \"b\" \\",
+            "\\",
+            &"x".repeat(60),
+            &"\\".repeat(200),
+            &long,
+        ] {
+            let line = with_comment(comment);
+            let file = line.to_rfc4716().unwrap();
+            assert!(file.lines().all(|line| line.len() <= LINE), "{file}");
+            assert_eq!(read(&file), Ok(line));
+        }
+        for comment in ["a\nb", "a\x1b", "\u{9b}", &"x".repeat(1100)] {
+            let written = with_comment(comment).to_rfc4716();
+            assert_eq!(written, Err(KeyFileError::BadComment));
+        }
+    }
+
+    #[test]
+    fn m1_every_cut_is_refused() {
+        for file in [SSH_KEYGEN, PUTTYGEN] {
+            for cut in 0..file.len() - 1 {
+                assert!(read(&file[..cut]).is_err(), "{cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn m1_damaged_files_are_refused() {
+        let armor = Err(Damage::Armor.into());
+        let header = Err(Damage::Header.into());
+        assert_eq!(read(&format!("{SSH_KEYGEN}{SSH_KEYGEN}")), armor);
+        assert_eq!(read(&format!("{SSH_KEYGEN}text")), armor);
+        assert_eq!(read(&SSH_KEYGEN.replace(END, BEGIN)), armor);
+        assert_eq!(read(&SSH_KEYGEN.replace(BEGIN, &BEGIN[..28])), armor);
+        assert_eq!(
+            read(&format!("\u{feff}{SSH_KEYGEN}")),
+            Err(KeyFileError::NotAKeyFile)
+        );
+        assert_eq!(read(""), Err(KeyFileError::NotAKeyFile));
+        assert_eq!(
+            read("-----BEGIN RSA PRIVATE KEY-----\n"),
+            Err(KeyFileError::UnsupportedContainer(Container::Pkcs1))
+        );
+        let tag = "x".repeat(MAX_TAG + 1);
+        assert_eq!(read(&SSH_KEYGEN.replace("Comment", &tag)), header);
+        let value = "x".repeat(MAX_VALUE);
+        assert_eq!(read(&SSH_KEYGEN.replace("converted", &value)), header);
+        assert_eq!(
+            read(&SSH_KEYGEN.replace(END, &format!("a: b\n{END}"))),
+            header
+        );
+        assert_eq!(
+            read(&SSH_KEYGEN.replace("AAAAC3", "AAAA?3")),
+            Err(Damage::Base64.into())
+        );
+        assert_eq!(
+            read(&SSH_KEYGEN.replace("AAAAC3", "AAAAD3")),
+            Err(Damage::PublicKey.into())
+        );
+        let long = SSH_KEYGEN.replace(END, &"\n".repeat(MAX_KEY_LINE));
+        assert_eq!(read(&long), Err(KeyFileError::TooLong));
+    }
+}
