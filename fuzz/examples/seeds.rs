@@ -392,8 +392,23 @@ fn pairs() {
 
 fn keys() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ssh-proto/src/keys/testdata");
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    let entries = |folder: &Path| {
+        fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+    };
+    for path in entries(&folder.join("containers")) {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let form = name.split_once('.').unwrap().1;
+        let target = match form {
+            "sh" | "pub" => continue,
+            _ if form.starts_with("ppk") => "ppk_key",
+            _ if form.starts_with("rfc4716") => "rfc4716_key",
+            _ => "pem_key",
+        };
+        put(target, name, &fs::read(&path).unwrap());
+    }
+    for path in entries(&folder).filter(|path| path.is_file()) {
         let name = path.file_name().unwrap().to_str().unwrap();
         let data = fs::read(&path).unwrap();
         match path.extension().and_then(|extension| extension.to_str()) {

@@ -12,7 +12,7 @@ pub mod provider;
 mod targets;
 
 pub use self::targets::agent::{agent_client, agent_server};
-pub use self::targets::keys::{openssh_key, public_key_line};
+pub use self::targets::keys::{openssh_key, pem_key, ppk_key, public_key_line, rfc4716_key};
 pub use self::targets::negotiation::negotiation;
 pub use self::targets::packets::packets;
 pub use self::targets::pair_ops::pair_ops;
@@ -23,7 +23,7 @@ pub use self::targets::wire::wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 14] = [
     ("agent_client", agent_client),
     ("agent_server", agent_server),
     ("client_stream", client_stream),
@@ -32,7 +32,10 @@ pub const TARGETS: [Target; 11] = [
     ("openssh_key", openssh_key),
     ("packets", packets),
     ("pair_ops", pair_ops),
+    ("pem_key", pem_key),
+    ("ppk_key", ppk_key),
     ("public_key_line", public_key_line),
+    ("rfc4716_key", rfc4716_key),
     ("server_stream", server_stream),
     ("wire", wire),
 ];

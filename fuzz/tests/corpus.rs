@@ -129,5 +129,6 @@ macro_rules! targets {
 
 targets! {
     agent_client agent_server
-    client_stream ident negotiation openssh_key packets pair_ops public_key_line server_stream wire
+    client_stream ident negotiation openssh_key packets pair_ops pem_key ppk_key public_key_line
+    rfc4716_key server_stream wire
 }

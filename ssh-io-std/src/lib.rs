@@ -42,7 +42,10 @@ pub use self::forward::{
     socks,
 };
 #[cfg(feature = "keys")]
-pub use self::key_file::{KeyReadError, read_signing_key};
+pub use self::key_file::{
+    Existing, KeyReadError, KeyWriteError, read_private_key, read_signing_key,
+    read_signing_key_with, write_private_key,
+};
 pub use self::listener::{Incoming, Listener};
 pub use self::random::OsRandom;
 pub use self::session::{Exit, Output, Session, Stderr};

@@ -143,6 +143,18 @@ pub const MAX_KEY_COMMENT: usize = 1024;
 /// Rounds of bcrypt in an encrypted key file, as in Go: many seconds; a file may claim 2^32 - 1.
 pub const MAX_BCRYPT_ROUNDS: u32 = 2048;
 
+/// Rounds of PBKDF2 in an encrypted key file: what RFC 8018 section 4.2 names for the most critical keys, some seconds.
+pub const MAX_PBKDF2_ROUNDS: u32 = 10_000_000;
+
+/// Bytes of memory that scrypt or Argon2 may take for a key file: OpenSSL itself stops at 32 MiB and PuTTY takes 8, RFC 9106 names 64 where memory is scarce; a file may claim terabytes.
+pub const MAX_KDF_MEMORY: u64 = 256 << 20;
+
+/// Bytes that scrypt or Argon2 may write for a key file, its memory times its passes: some seconds.
+pub const MAX_KDF_WORK: u64 = 8 << 30;
+
+/// Bytes of salt in an encrypted key file, many times what any tool writes.
+pub const MAX_KDF_SALT: usize = 1024;
+
 /// Bytes in a message of the agent protocol, its type included, as in OpenSSH's ssh-agent.
 pub const MAX_AGENT_MESSAGE: usize = 256 << 10;
 

@@ -273,21 +273,29 @@ fn may_ask(state: &State) -> bool {
 }
 
 impl Identity {
+    /// The public key in the file that `ssh-keygen` writes beside the private one.
+    fn beside(file: &Path) -> Option<PublicKey> {
+        let mut name = file.as_os_str().to_owned();
+        name.push(".pub");
+        let bytes = fs::read(name).ok()?;
+        PublicKeyLine::parse(&bytes).ok().map(|line| line.key)
+    }
+
     /// A private key, or the public half of one that the agent may have.
     fn read(file: &Path) -> Result<Self, String> {
         let (public, private) = match fs::read(file) {
             Ok(bytes) => match (PrivateKeyFile::parse(&bytes), PublicKeyLine::parse(&bytes)) {
-                (Ok(key), _) => (key.public_key().clone(), Some(key)),
+                (Ok(key), _) => match key.public_key() {
+                    Some(public) => (public.clone(), Some(key)),
+                    None => (
+                        Self::beside(file).ok_or("its public key is encrypted, too")?,
+                        Some(key),
+                    ),
+                },
                 (Err(_), Ok(line)) => (line.key, None),
                 (Err(error), Err(_)) => return Err(error.to_string()),
             },
-            Err(error) => {
-                let mut name = file.as_os_str().to_owned();
-                name.push(".pub");
-                let line = fs::read(name).ok();
-                let line = line.and_then(|bytes| PublicKeyLine::parse(&bytes).ok());
-                (line.ok_or_else(|| error.to_string())?.key, None)
-            }
+            Err(error) => (Self::beside(file).ok_or_else(|| error.to_string())?, None),
         };
         Ok(Self {
             name: file.display().to_string(),

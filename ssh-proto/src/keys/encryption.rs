@@ -14,7 +14,8 @@ use poly1305::Poly1305;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use super::{Damage, KeyFileError};
+use super::cbc::Cbc;
+use super::{Container, Damage, KeyFileError};
 use crate::crypto::SecureRandom;
 use crate::error::CryptoError;
 use crate::limits::MAX_BCRYPT_ROUNDS;
@@ -34,6 +35,7 @@ enum Cipher {
     Aes128Gcm,
     Aes256Gcm,
     ChaCha20Poly1305,
+    Cbc(Cbc),
 }
 
 impl Cipher {
@@ -45,6 +47,12 @@ impl Cipher {
             "aes128-gcm@openssh.com" => Self::Aes128Gcm,
             "aes256-gcm@openssh.com" => Self::Aes256Gcm,
             "chacha20-poly1305@openssh.com" => Self::ChaCha20Poly1305,
+            "aes128-cbc" => Self::Cbc(Cbc::Aes128),
+            "aes192-cbc" => Self::Cbc(Cbc::Aes192),
+            // The default of ssh-keygen until OpenSSH 7.5.
+            "aes256-cbc" | "rijndael-cbc@lysator.liu.se" => Self::Cbc(Cbc::Aes256),
+            #[cfg(feature = "pem")]
+            "3des-cbc" => Self::Cbc(Cbc::TripleDes),
             _ => return None,
         })
     }
@@ -55,6 +63,7 @@ impl Cipher {
             Self::Aes192Ctr => 24,
             Self::Aes256Ctr | Self::Aes256Gcm => 32,
             Self::ChaCha20Poly1305 => 64,
+            Self::Cbc(cbc) => cbc.key_len(),
         }
     }
 
@@ -63,6 +72,7 @@ impl Cipher {
             Self::Aes128Ctr | Self::Aes192Ctr | Self::Aes256Ctr => 16,
             Self::Aes128Gcm | Self::Aes256Gcm => 12,
             Self::ChaCha20Poly1305 => 0,
+            Self::Cbc(cbc) => cbc.block_len(),
         }
     }
 }
@@ -89,10 +99,17 @@ impl Encryption {
             ("none", "none") if options.is_empty() => return Ok(None),
             ("none", _) | (_, "none") => return Err(Damage::KdfOptions.into()),
             (_, "bcrypt") => {}
-            _ => return Err(KeyFileError::UnsupportedKdf(kdf.into())),
+            _ => {
+                return Err(KeyFileError::UnsupportedKdf {
+                    container: Container::OpenSsh,
+                    name: kdf.into(),
+                });
+            }
         }
-        let cipher = Cipher::from_name(cipher)
-            .ok_or_else(|| KeyFileError::UnsupportedCipher(cipher.into()))?;
+        let cipher = Cipher::from_name(cipher).ok_or_else(|| KeyFileError::UnsupportedCipher {
+            container: Container::OpenSsh,
+            name: cipher.into(),
+        })?;
         let mut reader = Reader::new(options);
         let salt = reader.string().map_err(|_| Damage::KdfOptions)?;
         let rounds = reader.u32().map_err(|_| Damage::KdfOptions)?;
@@ -135,6 +152,7 @@ impl Encryption {
     pub(super) const fn block_len(&self) -> usize {
         match self.cipher {
             Cipher::ChaCha20Poly1305 => 8,
+            Cipher::Cbc(cbc) => cbc.block_len(),
             _ => 16,
         }
     }
@@ -142,7 +160,7 @@ impl Encryption {
     /// The length of the tag that follows the private section.
     pub(super) const fn tag_len(&self) -> usize {
         match self.cipher {
-            Cipher::Aes128Ctr | Cipher::Aes192Ctr | Cipher::Aes256Ctr => 0,
+            Cipher::Aes128Ctr | Cipher::Aes192Ctr | Cipher::Aes256Ctr | Cipher::Cbc(_) => 0,
             Cipher::Aes128Gcm | Cipher::Aes256Gcm | Cipher::ChaCha20Poly1305 => 16,
         }
     }
@@ -185,6 +203,7 @@ impl Encryption {
             Cipher::Aes128Gcm => open_gcm::<Aes128Gcm>(key, iv, section, tag),
             Cipher::Aes256Gcm => open_gcm::<Aes256Gcm>(key, iv, section, tag),
             Cipher::ChaCha20Poly1305 => open_chacha20_poly1305(key, section, tag),
+            Cipher::Cbc(cbc) => cbc.decrypt(key, iv, section),
         }
     }
 }
@@ -275,11 +294,17 @@ mod tests {
         }
         assert_eq!(
             Encryption::parse("aes256-ctr", "scrypt", &good).unwrap_err(),
-            KeyFileError::UnsupportedKdf("scrypt".to_owned())
+            KeyFileError::UnsupportedKdf {
+                container: Container::OpenSsh,
+                name: "scrypt".to_owned()
+            }
         );
         assert_eq!(
-            Encryption::parse("3des-cbc", "bcrypt", &good).unwrap_err(),
-            KeyFileError::UnsupportedCipher("3des-cbc".to_owned())
+            Encryption::parse("arcfour", "bcrypt", &good).unwrap_err(),
+            KeyFileError::UnsupportedCipher {
+                container: Container::OpenSsh,
+                name: "arcfour".to_owned()
+            }
         );
     }
 

@@ -1,20 +1,43 @@
 //! Key files: bytes in, values out. This file holds what can be wrong with one.
 //!
-//! OpenSSH private keys (PROTOCOL.key) are read by [`PrivateKeyFile`] and written by
-//! [`PrivateKey::to_openssh`](crate::crypto::PrivateKey::to_openssh); the line of a `.pub` file is
-//! a [`PublicKeyLine`]. Nothing here opens a file.
+//! [`PrivateKeyFile`] reads private keys in every [`Container`] that is built in: OpenSSH's, with the
+//! feature `pem` those of OpenSSL, with `ppk` PuTTY's. They are written as OpenSSH does (PROTOCOL.key), by
+//! [`PrivateKey::to_openssh`](crate::crypto::PrivateKey::to_openssh). A public key is a
+//! [`PublicKeyLine`]: the line of a `.pub` file, or a file of RFC 4716. Nothing here opens a file.
 
 mod armor;
+#[cfg(feature = "pem")]
+mod asn1;
+mod cbc;
+mod container;
 mod encryption;
 mod openssh;
+#[cfg(any(feature = "pem", feature = "ppk"))]
+mod parts;
+#[cfg(feature = "pem")]
+mod pbes2;
+#[cfg(feature = "pem")]
+mod pem;
+#[cfg(feature = "pem")]
+mod pkcs1;
+#[cfg(feature = "pem")]
+mod pkcs8;
+#[cfg(feature = "ppk")]
+mod ppk;
+mod private;
 mod public;
+mod rfc4716;
+#[cfg(feature = "pem")]
+mod sec1;
 
 use alloc::string::String;
 use core::fmt;
 
-pub use self::openssh::{BCRYPT_ROUNDS, PrivateKeyFile};
+pub use self::container::Container;
+pub use self::openssh::BCRYPT_ROUNDS;
 #[cfg(feature = "agent")]
 pub(crate) use self::openssh::{put_private, read_private};
+pub use self::private::PrivateKeyFile;
 pub use self::public::{Comment, PublicKeyLine};
 use crate::error::{CryptoError, RandomFailed};
 
@@ -24,14 +47,29 @@ use crate::error::{CryptoError, RandomFailed};
 pub enum KeyFileError {
     /// The bytes do not begin as any key file does. A byte order mark ends here too.
     NotAKeyFile,
-    /// A key file of another format, which `ssh-keygen -p` or the tool that made it can convert.
-    UnsupportedContainer(&'static str),
-    /// The key is of a type that has no private key value here.
+    /// A key file of a format that is not read here or not built in, which `ssh-keygen` or the tool
+    /// that made it can convert.
+    UnsupportedContainer(Container),
+    /// The key is of a type that has no private key value here; its name, or the object identifier
+    /// of a type or curve.
     UnsupportedKeyType(String),
     /// The file is encrypted with a cipher that is not supported.
-    UnsupportedCipher(String),
+    UnsupportedCipher {
+        /// What was found.
+        container: Container,
+        /// The cipher's name in it, or its object identifier.
+        name: String,
+    },
     /// The file is encrypted under a key derivation function that is not supported.
-    UnsupportedKdf(String),
+    UnsupportedKdf {
+        /// What was found.
+        container: Container,
+        /// The function's name in it, or its object identifier.
+        name: String,
+    },
+    /// The file holds a secret whose public key is missing, or a compressed point, which nothing
+    /// here computes; `openssl ec -conv_form uncompressed` writes it.
+    MissingPublicKey,
     /// The file is damaged, at this place.
     Damaged(Damage),
     /// The file is encrypted, or is to be, and there is no passphrase, or an empty one to write with.
@@ -42,6 +80,9 @@ pub enum KeyFileError {
     TooLong,
     /// The rounds of bcrypt are outside 1 to [`MAX_BCRYPT_ROUNDS`](crate::limits::MAX_BCRYPT_ROUNDS).
     BadRounds(u32),
+    /// The key derivation function of this name would take no work at all, or more memory or time
+    /// than its bounds in [`limits`](crate::limits): nothing was derived.
+    KdfOutOfBounds(&'static str),
     /// The comment to be written is too long or has control characters, which would end its line.
     BadComment,
     /// Randomness or cryptography failed on our side.
@@ -78,43 +119,40 @@ pub enum Damage {
     TypeMismatch,
     /// A line that has a line end or NUL inside.
     Line,
-}
-
-/// Tells which other format `bytes` begin as.
-fn foreign_container(bytes: &[u8]) -> KeyFileError {
-    const BEGINNINGS: [(&str, &str); 10] = [
-        ("-----BEGIN OPENSSH PRIVATE KEY", "OpenSSH private key"),
-        ("-----BEGIN RSA PRIVATE KEY", "PEM (PKCS#1)"),
-        ("-----BEGIN EC PRIVATE KEY", "PEM (SEC 1)"),
-        ("-----BEGIN DSA PRIVATE KEY", "PEM (DSA)"),
-        ("-----BEGIN PRIVATE KEY", "PKCS#8"),
-        ("-----BEGIN ENCRYPTED PRIVATE KEY", "PKCS#8 (encrypted)"),
-        ("-----BEGIN ", "PEM"),
-        ("---- BEGIN SSH2 ", "SSH2 (RFC 4716)"),
-        ("PuTTY-User-Key-File-", "PuTTY PPK"),
-        ("SSH PRIVATE KEY FILE FORMAT 1.1", "SSH-1"),
-    ];
-    BEGINNINGS
-        .iter()
-        .find(|(beginning, _)| bytes.starts_with(beginning.as_bytes()))
-        .map_or(KeyFileError::NotAKeyFile, |(_, name)| {
-            KeyFileError::UnsupportedContainer(name)
-        })
+    /// The DER encoding.
+    Encoding,
+    /// The authentication code of a file that is not encrypted.
+    Mac,
 }
 
 impl fmt::Display for KeyFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAKeyFile => f.write_str("not a key file"),
-            Self::UnsupportedContainer(name) => write!(f, "unsupported key file format: {name}"),
+            Self::UnsupportedContainer(container) => {
+                write!(f, "unsupported key file format: {container}")?;
+                match container.missing_feature() {
+                    Some(feature) => write!(f, " (built without the feature `{feature}`)"),
+                    None => Ok(()),
+                }
+            }
             Self::UnsupportedKeyType(name) => write!(f, "unsupported key type: {name}"),
-            Self::UnsupportedCipher(name) => write!(f, "unsupported key file cipher: {name}"),
-            Self::UnsupportedKdf(name) => write!(f, "unsupported key derivation: {name}"),
+            Self::UnsupportedCipher { container, name } => {
+                write!(f, "unsupported cipher of a key file ({container}): {name}")
+            }
+            Self::UnsupportedKdf { container, name } => {
+                write!(
+                    f,
+                    "unsupported key derivation of a key file ({container}): {name}"
+                )
+            }
+            Self::MissingPublicKey => f.write_str("the key file lacks the public key"),
             Self::Damaged(damage) => write!(f, "damaged key file: {damage}"),
             Self::PassphraseRequired => f.write_str("a passphrase is required"),
             Self::WrongPassphrase => f.write_str("wrong passphrase, or damaged key file"),
             Self::TooLong => f.write_str("the key file is too long"),
             Self::BadRounds(rounds) => write!(f, "{rounds} bcrypt rounds are out of range"),
+            Self::KdfOutOfBounds(name) => write!(f, "the parameters of {name} are out of range"),
             Self::BadComment => f.write_str("the comment is too long or has control characters"),
             Self::Crypto(error) => write!(f, "{error}"),
         }
@@ -137,6 +175,8 @@ impl fmt::Display for Damage {
             Self::TrailingBytes => "trailing bytes",
             Self::TypeMismatch => "the named type is not that of the key",
             Self::Line => "line end or NUL inside a line",
+            Self::Encoding => "DER encoding",
+            Self::Mac => "message authentication code",
         })
     }
 }

@@ -4,7 +4,6 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::fmt;
 
 use bytes::{BufMut, BytesMut};
 use zeroize::{Zeroize, Zeroizing};
@@ -32,7 +31,7 @@ pub const BCRYPT_ROUNDS: u32 = 24;
 ///
 /// What stands in clear, the public key, is known before any passphrase is asked for.
 #[derive(Clone)]
-pub struct PrivateKeyFile {
+pub(super) struct PrivateKeyFile {
     public: PublicKey,
     encryption: Option<Encryption>,
     section: Zeroizing<Vec<u8>>,
@@ -41,11 +40,7 @@ pub struct PrivateKeyFile {
 
 impl PrivateKeyFile {
     /// Reads the text of a file; decrypts nothing and derives no key.
-    ///
-    /// # Errors
-    /// All of [`KeyFileError`] that do not depend on the passphrase. A type that has no
-    /// [`PrivateKey`] value is refused here, before a passphrase is asked for in vain.
-    pub fn parse(file: &[u8]) -> Result<Self, KeyFileError> {
+    pub(super) fn parse(file: &[u8]) -> Result<Self, KeyFileError> {
         Self::from_blob(&armor::decode(file)?)
     }
 
@@ -87,26 +82,16 @@ impl PrivateKeyFile {
         })
     }
 
-    /// The public key. Of an encrypted file it is only what the file claims until
-    /// [`Self::decrypt`] has found the same key inside.
-    pub fn public_key(&self) -> &PublicKey {
+    pub(super) const fn public_key(&self) -> &PublicKey {
         &self.public
     }
 
-    /// Whether [`Self::decrypt`] needs a passphrase.
-    pub fn is_encrypted(&self) -> bool {
+    pub(super) const fn is_encrypted(&self) -> bool {
         self.encryption.is_some()
     }
 
-    /// The private key and its comment. Derives the key from the passphrase, which takes a tenth
-    /// of a second to many seconds; a passphrase for a file that is not encrypted is ignored.
-    ///
-    /// All copies of the public key in the file are the same. That the secret belongs to it is
-    /// found out by [`CryptoProvider::signing_key`](crate::crypto::CryptoProvider::signing_key).
-    ///
-    /// # Errors
-    /// `PassphraseRequired`, `WrongPassphrase`, otherwise where the private section is `Damaged`.
-    pub fn decrypt(
+    /// The private key and its comment.
+    pub(super) fn decrypt(
         &self,
         passphrase: Option<&[u8]>,
     ) -> Result<(PrivateKey, Comment), KeyFileError> {
@@ -276,15 +261,6 @@ fn read_rsa(reader: &mut Reader<'_>) -> Result<PrivateKey, KeyFileError> {
         prime_p: secret(number()?),
         prime_q: secret(number()?),
     })
-}
-
-impl fmt::Debug for PrivateKeyFile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PrivateKeyFile")
-            .field("public", &self.public)
-            .field("is_encrypted", &self.is_encrypted())
-            .finish_non_exhaustive()
-    }
 }
 
 /// Key files.

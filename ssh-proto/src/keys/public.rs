@@ -8,7 +8,8 @@ use core::str::FromStr;
 
 use base64ct::{Base64, Base64Unpadded, Encoding};
 
-use super::{Damage, KeyFileError, foreign_container};
+use super::container::unexpected;
+use super::{Damage, KeyFileError};
 use crate::crypto::{Fingerprint, PublicKey};
 use crate::error::DecodeError;
 use crate::limits::{MAX_KEY_COMMENT, MAX_KEY_LINE};
@@ -86,7 +87,7 @@ impl PublicKeyLine {
         let (key_type, rest) = split_field(line);
         let (text, comment) = split_field(rest);
         if text.is_empty() || line.starts_with(b"----") {
-            return Err(foreign_container(line));
+            return Err(unexpected(line));
         }
         if line.iter().any(|byte| matches!(byte, b'\n' | b'\r' | 0)) {
             return Err(Damage::Line.into());
@@ -167,6 +168,7 @@ mod tests {
     use alloc::string::{String, ToString};
 
     use super::*;
+    use crate::keys::Container;
     use crate::limits::MAX_KEY_BLOB;
 
     const ED25519: &str = include_str!("testdata/ed25519.pub");
@@ -232,11 +234,11 @@ mod tests {
         );
         assert_eq!(
             error("---- BEGIN SSH2 PUBLIC KEY ----\nAAAA"),
-            KeyFileError::UnsupportedContainer("SSH2 (RFC 4716)")
+            KeyFileError::UnsupportedContainer(Container::Rfc4716)
         );
         assert_eq!(
             error(include_bytes!("testdata/ed25519")),
-            KeyFileError::UnsupportedContainer("OpenSSH private key")
+            KeyFileError::UnsupportedContainer(Container::OpenSsh)
         );
         let key = ED25519.rsplit_once(' ').unwrap().0;
         for cut in 0..key.len() {

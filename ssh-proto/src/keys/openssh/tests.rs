@@ -1,7 +1,7 @@
 //! OpenSSH private key files against those that ssh-keygen made, and against damage.
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 
 use super::*;
 use crate::error::{CryptoError, RandomFailed};
@@ -17,12 +17,13 @@ const ED25519_AES256_CTR: &[u8] = include_bytes!("../testdata/ed25519_aes256-ctr
 const ECDSA_AES256_CTR: &[u8] = include_bytes!("../testdata/ecdsa_aes256-ctr");
 
 /// One key under every other cipher that is supported.
-const OTHER_CIPHERS: [&[u8]; 5] = [
+const OTHER_CIPHERS: [&[u8]; 6] = [
     include_bytes!("../testdata/ed25519_aes128-ctr"),
     include_bytes!("../testdata/ed25519_aes192-ctr"),
     include_bytes!("../testdata/ed25519_aes128-gcm"),
     include_bytes!("../testdata/ed25519_aes256-gcm"),
     include_bytes!("../testdata/ed25519_chacha20-poly1305"),
+    include_bytes!("../testdata/ed25519_aes256-cbc"),
 ];
 
 /// Counts, so that what it fills is known and differs each time.
@@ -98,14 +99,13 @@ fn encrypted_files_of_ssh_keygen_are_read() {
 
 #[test]
 fn what_is_not_supported_is_named() {
-    let error = |file: &[u8]| PrivateKeyFile::parse(file).unwrap_err();
+    let error = |file: &[u8]| PrivateKeyFile::parse(file).err();
     let rsa = PrivateKey::from_openssh(include_bytes!("../testdata/rsa")).unwrap();
     assert_eq!(rsa.public_key().key_type(), "ssh-rsa");
     assert_eq!(
-        error(include_bytes!("../testdata/ed25519_aes256-cbc")),
-        KeyFileError::UnsupportedCipher("aes256-cbc".to_string())
+        error(ED25519_PUB.as_bytes()),
+        Some(KeyFileError::NotAKeyFile)
     );
-    assert_eq!(error(ED25519_PUB.as_bytes()), KeyFileError::NotAKeyFile);
     assert_eq!(
         PrivateKey::from_openssh(ED25519_AES256_CTR).unwrap_err(),
         KeyFileError::PassphraseRequired
@@ -115,10 +115,6 @@ fn what_is_not_supported_is_named() {
 #[test]
 fn no_secret_shows_in_debug() {
     let file = PrivateKeyFile::parse(ED25519).unwrap();
-    assert_eq!(
-        format!("{file:?}"),
-        "PrivateKeyFile { public: PublicKey(ssh-ed25519, 51 bytes), is_encrypted: false, .. }"
-    );
     let (key, _) = file.decrypt(None).unwrap();
     assert_eq!(format!("{key:?}"), "PrivateKey(ssh-ed25519, ..)");
 }
@@ -347,8 +343,8 @@ fn m1_every_cut_of_the_text_is_refused() {
         assert!(PrivateKeyFile::parse(&file[..file.len() - 1]).is_ok());
     }
     assert_eq!(
-        PrivateKeyFile::parse(&[b'-'].repeat(MAX_KEY_FILE + 1)).unwrap_err(),
-        KeyFileError::TooLong
+        PrivateKeyFile::parse(&[b'-'].repeat(MAX_KEY_FILE + 1)).err(),
+        Some(KeyFileError::TooLong)
     );
 }
 
@@ -407,7 +403,7 @@ fn m1_m2_flipped_bits_never_change_the_public_key() {
 /// Under a cipher with a tag no bit of the section can flip unnoticed.
 #[test]
 fn m1_m2_flipped_bits_under_a_tag_are_noticed() {
-    for file in &OTHER_CIPHERS[2..] {
+    for file in &OTHER_CIPHERS[2..5] {
         let mut file = PrivateKeyFile::parse(file).unwrap();
         for byte in [0, file.section.len() / 2, file.section.len() - 1] {
             file.section[byte] ^= 1;
