@@ -11,6 +11,7 @@ mod packet;
 mod private_key;
 #[cfg(feature = "rustcrypto")]
 pub mod rustcrypto;
+pub(crate) mod security_key;
 
 use alloc::borrow::Cow;
 use alloc::sync::Arc;
@@ -27,6 +28,7 @@ pub use self::packet::{
     MacKey, NoCompression, OpeningKey, PacketLayout, SealingKey,
 };
 pub use self::private_key::PrivateKey;
+pub use self::security_key::{SecurityKeyHandle, SecurityKeyUse};
 use crate::error::RandomFailed;
 
 /// Algorithms and their code, each list in order of preference.

@@ -7,9 +7,10 @@ use aes_gcm::aead::inout::InOutBuf;
 use aes_gcm::aead::{AeadInOut, KeyInit};
 use aes_gcm::{Aes128Gcm, Aes256Gcm};
 use bytes::{BufMut, BytesMut};
+use cbc::Decryptor;
 use chacha20::ChaCha20;
 use ctr::Ctr128BE;
-use ctr::cipher::{KeyIvInit, StreamCipher, StreamCipherSeek};
+use ctr::cipher::{BlockModeDecrypt, KeyIvInit, StreamCipher, StreamCipherSeek};
 use poly1305::Poly1305;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -28,6 +29,12 @@ const FAILED: KeyFileError = KeyFileError::Crypto(CryptoError::Failed);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cipher {
+    /// The default of ssh-keygen up to 7.5.
+    Aes256Cbc,
+    Aes192Cbc,
+    Aes128Cbc,
+    #[cfg(feature = "legacy")]
+    TripleDesCbc,
     Aes128Ctr,
     Aes192Ctr,
     Aes256Ctr,
@@ -39,6 +46,11 @@ enum Cipher {
 impl Cipher {
     fn from_name(name: &str) -> Option<Self> {
         Some(match name {
+            "aes256-cbc" => Self::Aes256Cbc,
+            "aes192-cbc" => Self::Aes192Cbc,
+            "aes128-cbc" => Self::Aes128Cbc,
+            #[cfg(feature = "legacy")]
+            "3des-cbc" => Self::TripleDesCbc,
             "aes128-ctr" => Self::Aes128Ctr,
             "aes192-ctr" => Self::Aes192Ctr,
             "aes256-ctr" => Self::Aes256Ctr,
@@ -51,16 +63,21 @@ impl Cipher {
 
     const fn key_len(self) -> usize {
         match self {
-            Self::Aes128Ctr | Self::Aes128Gcm => 16,
-            Self::Aes192Ctr => 24,
-            Self::Aes256Ctr | Self::Aes256Gcm => 32,
+            Self::Aes128Cbc | Self::Aes128Ctr | Self::Aes128Gcm => 16,
+            Self::Aes192Cbc | Self::Aes192Ctr => 24,
+            Self::Aes256Cbc | Self::Aes256Ctr | Self::Aes256Gcm => 32,
+            #[cfg(feature = "legacy")]
+            Self::TripleDesCbc => 24,
             Self::ChaCha20Poly1305 => 64,
         }
     }
 
     const fn iv_len(self) -> usize {
         match self {
+            Self::Aes128Cbc | Self::Aes192Cbc | Self::Aes256Cbc => 16,
             Self::Aes128Ctr | Self::Aes192Ctr | Self::Aes256Ctr => 16,
+            #[cfg(feature = "legacy")]
+            Self::TripleDesCbc => 8,
             Self::Aes128Gcm | Self::Aes256Gcm => 12,
             Self::ChaCha20Poly1305 => 0,
         }
@@ -135,6 +152,8 @@ impl Encryption {
     pub(super) const fn block_len(&self) -> usize {
         match self.cipher {
             Cipher::ChaCha20Poly1305 => 8,
+            #[cfg(feature = "legacy")]
+            Cipher::TripleDesCbc => 8,
             _ => 16,
         }
     }
@@ -142,8 +161,8 @@ impl Encryption {
     /// The length of the tag that follows the private section.
     pub(super) const fn tag_len(&self) -> usize {
         match self.cipher {
-            Cipher::Aes128Ctr | Cipher::Aes192Ctr | Cipher::Aes256Ctr => 0,
             Cipher::Aes128Gcm | Cipher::Aes256Gcm | Cipher::ChaCha20Poly1305 => 16,
+            _ => 0,
         }
     }
 
@@ -179,6 +198,11 @@ impl Encryption {
             .split_at_checked(self.cipher.key_len())
             .ok_or(FAILED)?;
         match self.cipher {
+            Cipher::Aes256Cbc => open_cbc::<Decryptor<Aes256>>(key, iv, section),
+            Cipher::Aes192Cbc => open_cbc::<Decryptor<Aes192>>(key, iv, section),
+            Cipher::Aes128Cbc => open_cbc::<Decryptor<Aes128>>(key, iv, section),
+            #[cfg(feature = "legacy")]
+            Cipher::TripleDesCbc => open_cbc::<Decryptor<des::TdesEde3>>(key, iv, section),
             Cipher::Aes128Ctr => apply_ctr::<Ctr128BE<Aes128>>(key, iv, section),
             Cipher::Aes192Ctr => apply_ctr::<Ctr128BE<Aes192>>(key, iv, section),
             Cipher::Aes256Ctr => apply_ctr::<Ctr128BE<Aes256>>(key, iv, section),
@@ -195,6 +219,18 @@ fn check_rounds(rounds: u32) -> Result<(), KeyFileError> {
     } else {
         Err(KeyFileError::BadRounds(rounds))
     }
+}
+
+fn open_cbc<C: KeyIvInit + BlockModeDecrypt>(
+    key: &[u8],
+    iv: &[u8],
+    data: &mut [u8],
+) -> Result<(), KeyFileError> {
+    let mut cipher = C::new_from_slices(key, iv).map_err(|_| FAILED)?;
+    // The length is a multiple of the block.
+    let (blocks, _) = InOutBuf::from(data).into_chunks();
+    cipher.decrypt_blocks_inout(blocks);
+    Ok(())
 }
 
 fn apply_ctr<C: KeyIvInit + StreamCipher>(
@@ -278,8 +314,8 @@ mod tests {
             KeyFileError::UnsupportedKdf("scrypt".to_owned())
         );
         assert_eq!(
-            Encryption::parse("3des-cbc", "bcrypt", &good).unwrap_err(),
-            KeyFileError::UnsupportedCipher("3des-cbc".to_owned())
+            Encryption::parse("blowfish-cbc", "bcrypt", &good).unwrap_err(),
+            KeyFileError::UnsupportedCipher("blowfish-cbc".to_owned())
         );
     }
 

@@ -6,15 +6,16 @@
 
 mod armor;
 mod encryption;
+mod fields;
 mod openssh;
 mod public;
 
 use alloc::string::String;
 use core::fmt;
 
-pub use self::openssh::{BCRYPT_ROUNDS, PrivateKeyFile};
 #[cfg(feature = "agent")]
-pub(crate) use self::openssh::{put_private, read_private};
+pub(crate) use self::fields::{put_private, read_private};
+pub use self::openssh::{BCRYPT_ROUNDS, PrivateKeyFile};
 pub use self::public::{Comment, PublicKeyLine};
 use crate::error::{CryptoError, RandomFailed};
 

@@ -3,6 +3,8 @@
 mod aes_ctr;
 mod aes_gcm;
 mod chacha20poly1305;
+#[cfg(feature = "legacy")]
+mod dsa;
 mod ecdsa;
 mod ed25519;
 mod hash;
@@ -11,12 +13,14 @@ mod kex_mlkem768x25519;
 mod kex_nistp256;
 mod kex_x25519;
 mod keys;
+mod mldsa;
 mod nistp;
 mod nistp256;
 #[cfg(test)]
 mod packet_tests;
 #[cfg(feature = "rsa")]
 mod rsa;
+mod sk;
 #[cfg(test)]
 mod testing;
 
@@ -39,16 +43,22 @@ static SIGNATURES: &[&dyn SignatureAlgorithm] = &[
     &ecdsa::ECDSA_SHA2_NISTP256,
     &ecdsa::ECDSA_SHA2_NISTP384,
     &ecdsa::ECDSA_SHA2_NISTP521,
+    &sk::SK_SSH_ED25519,
+    &sk::SK_ECDSA_SHA2_NISTP256,
+    &sk::WEBAUTHN_SK_ECDSA_SHA2_NISTP256,
     #[cfg(feature = "rsa")]
     &rsa::RSA_SHA2_512,
     #[cfg(feature = "rsa")]
     &rsa::RSA_SHA2_256,
+    &mldsa::SSH_MLDSA44_ED25519,
 ];
 
 /// Verified and signed with on request only.
 static SIGNATURES_ON_REQUEST: &[&dyn SignatureAlgorithm] = &[
     #[cfg(all(feature = "rsa", feature = "legacy"))]
     &rsa::SSH_RSA,
+    #[cfg(feature = "legacy")]
+    &dsa::SSH_DSS,
 ];
 
 static CIPHERS: [&dyn CipherAlgorithm; 6] = [
