@@ -208,7 +208,9 @@ mod tests {
         assert_eq!(signature, Ok(Signature::new(NAME, &hex(SIGNATURE))));
         let failed = provider.keys.generate(NAME, &mut Script(vec![0; 31]));
         assert_eq!(failed.err(), Some(CryptoError::RandomFailed));
-        let unknown = provider.keys.generate("ssh-rsa", &mut Script(vec![0; 99]));
+        let unknown = provider
+            .keys
+            .generate("ssh-ed448", &mut Script(vec![0; 99]));
         assert_eq!(unknown.err(), Some(CryptoError::Unsupported));
     }
 

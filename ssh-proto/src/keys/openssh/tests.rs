@@ -1,7 +1,7 @@
 //! OpenSSH private key files against those that ssh-keygen made, and against damage.
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 
 use super::*;
 use crate::crypto::EcdsaCurve;
@@ -188,7 +188,7 @@ fn what_is_not_supported_is_named() {
     #[cfg(not(feature = "legacy"))]
     assert_eq!(
         error(include_bytes!("../testdata/ed25519_3des-cbc")),
-        KeyFileError::UnsupportedCipher("3des-cbc".to_string())
+        KeyFileError::UnsupportedCipher("3des-cbc".to_owned())
     );
     assert_eq!(error(ED25519_PUB.as_bytes()), KeyFileError::NotAKeyFile);
     assert_eq!(
@@ -492,8 +492,12 @@ fn m1_m2_flipped_bits_never_change_the_public_key() {
 /// Under a cipher with a tag no bit of the section can flip unnoticed.
 #[test]
 fn m1_m2_flipped_bits_under_a_tag_are_noticed() {
-    for file in &OTHER_CIPHERS[2..] {
-        let mut file = PrivateKeyFile::parse(file).unwrap();
+    let files = OTHER_CIPHERS
+        .iter()
+        .map(|file| PrivateKeyFile::parse(file).unwrap());
+    let tagged: Vec<_> = files.filter(|file| !file.tag.is_empty()).collect();
+    assert_eq!(tagged.len(), 3);
+    for mut file in tagged {
         for byte in [0, file.section.len() / 2, file.section.len() - 1] {
             file.section[byte] ^= 1;
             let error = file.decrypt(Some(PASSPHRASE)).unwrap_err();
