@@ -445,12 +445,18 @@ fn raise(asked: Option<ServerAsk>, desk: &Arc<Desk>) -> AuthProgress<ServerEvent
             };
             (Pause::Unverified, ServerEvent::Unverified(attempt))
         }
-        ServerAsk::Request { user, method } => {
+        ServerAsk::Request {
+            user,
+            method,
+            security_key,
+        } => {
             let request = AuthRequest {
                 ticket,
                 user,
                 certificate: method.key().and_then(PublicKey::certificate).map(Box::new),
                 method,
+                security_key,
+                permits_absent_touch: false,
                 restrictions: Restrictions::default(),
             };
             (Pause::AuthRequest, ServerEvent::Auth(request))

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ssh_proto::crypto::{CryptoProvider, SigningKey, rustcrypto};
+use ssh_proto::crypto::{CryptoProvider, PrivateKey, SigningKey, rustcrypto};
 use ssh_proto::{ClientConfig, ClientConfigBuilder, Limits, ServerConfig, ServerConfigBuilder};
 
 use crate::rng::TestRng;
@@ -13,8 +13,14 @@ pub const USER: &str = "ferris";
 /// Its password.
 pub const PASSWORD: &str = "crab";
 
-/// The key types of the default provider.
-pub const KEY_TYPES: [&str; 2] = ["ssh-ed25519", "ecdsa-sha2-nistp256"];
+/// The key types of the default provider whose one algorithm has the same name, and that sign here.
+pub const KEY_TYPES: [&str; 5] = [
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "ssh-mldsa44-ed25519",
+];
 
 /// The default provider.
 pub fn provider() -> CryptoProvider {
@@ -32,6 +38,22 @@ pub fn key(key_type: &str, seed: u64) -> Arc<dyn SigningKey> {
         .generate(key_type, &mut TestRng::new(seed ^ 0x6b65_7900))
         .expect("key type of the provider");
     provider.signing_key(&key).expect("generated key")
+}
+
+/// An RSA key of 2048 bits; the same for the same seed.
+///
+/// # Panics
+/// If the provider has no RSA.
+pub fn rsa_private_key(seed: u64) -> PrivateKey {
+    let keys = provider().keys;
+    let key = keys.generate_rsa(2048, &mut TestRng::new(seed));
+    key.expect("RSA of the provider")
+}
+
+/// The names of what the default provider signs with, as in `server-sig-algs`.
+pub fn signature_names() -> String {
+    let names: Vec<_> = provider().signatures.iter().map(|a| a.name()).collect();
+    names.join(",")
 }
 
 /// The host key of [`server_config`].

@@ -127,7 +127,7 @@ impl Mitm {
             5 + each.sum::<usize>()
         };
         let service = 5 + "ssh-userauth".len();
-        let algorithms = crate::fixtures::KEY_TYPES.join(",");
+        let algorithms = crate::fixtures::signature_names();
         let to_server = ext_info(&[("ext-info-in-auth@openssh.com", "0")]);
         let to_client = ext_info(&[("server-sig-algs", &algorithms), ("ping@openssh.com", "0")]);
         let wire = |ext_info| Wire {

@@ -16,7 +16,7 @@ use ssh_proto::wire::{Rest, put_string};
 use ssh_tests::agent::{
     Answer, DONE, REFUSED, add, ed25519, encoded, frame, none, private_key, sign, verify, with_key,
 };
-use ssh_tests::fixtures::KEY_TYPES;
+use ssh_tests::fixtures::{self, KEY_TYPES};
 use ssh_tests::{AgentPair, TestRng};
 
 #[test]
@@ -224,6 +224,41 @@ fn l3_the_signature_is_of_the_algorithm_asked_for() {
             assert!(reply_to(|client| client.sign(&ed25519, b"x", flags), &reply).is_err());
         }
     }
+}
+
+/// The flags choose the hash; without them an RSA key would sign with SHA-1, and does not.
+#[test]
+fn l3_rsa_signs_with_sha2_alone() {
+    let mut pair = AgentPair::default();
+    let private = fixtures::rsa_private_key(1);
+    let key = private.public_key();
+    assert_eq!(add(&mut pair, &private, &none()), DONE);
+    for (flags, algorithm) in [
+        (SignFlags::RSA_SHA2_256, "rsa-sha2-256"),
+        (SignFlags::RSA_SHA2_512, "rsa-sha2-512"),
+    ] {
+        let answer = pair.ask(|client| client.sign(&key, b"x", flags));
+        match &answer {
+            Ok(AgentReply::Signature(signature)) => assert_eq!(signature.algorithm(), algorithm),
+            other => panic!("{other:?}"),
+        }
+        verify(&key, b"x", answer);
+    }
+    assert_eq!(sign(&mut pair, &key, b"x"), REFUSED);
+}
+
+/// A security key cannot be held: it signs in its hardware.
+#[test]
+fn l8_handles_of_security_keys_are_refused() {
+    let mut pair = AgentPair::default();
+    for file in [
+        &include_bytes!("../../ssh-proto/src/keys/testdata/ed25519_sk")[..],
+        include_bytes!("../../ssh-proto/src/keys/testdata/ecdsa_sk"),
+    ] {
+        let key = PrivateKey::from_openssh(file).unwrap();
+        assert_eq!(add(&mut pair, &key, &none()), REFUSED);
+    }
+    assert!(pair.list().is_empty());
 }
 
 #[test]

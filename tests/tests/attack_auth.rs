@@ -340,7 +340,7 @@ fn proof_of(blob: &[u8], signature: &[u8]) -> Vec<u8> {
 
 #[test]
 fn g8_signatures_that_prove_nothing() {
-    let keys = fixtures::KEY_TYPES.map(|name| fixtures::key(name, 3));
+    let keys = ["ssh-ed25519", "ecdsa-sha2-nistp256"].map(|name| fixtures::key(name, 3));
     chunked(|mode| {
         let fresh = || Server::at(Stage::Service, mode);
         for key in &keys {

@@ -108,6 +108,42 @@ fn every_host_key_type_works() {
     }
 }
 
+/// One RSA key signs by several algorithms: the host's by what was negotiated, the user's by what
+/// the server announced.
+#[test]
+fn rsa_keys_work() {
+    let provider = fixtures::provider();
+    let [host, user] = [1, 2].map(|seed| {
+        let key = provider.signing_key(&fixtures::rsa_private_key(seed));
+        key.expect("generated key")
+    });
+    for_each_mode(|mode| {
+        for algorithm in ["rsa-sha2-512", "rsa-sha2-256"] {
+            for remote in [false, true] {
+                let credential = match remote {
+                    false => Credential::Key(user.clone()),
+                    true => Credential::RemoteKey(user.clone()),
+                };
+                let mut pair = Pair::builder(mode)
+                    .server(|b| {
+                        b.signing_host_key(host.clone())
+                            .host_key_algorithms([algorithm])
+                    })
+                    .build();
+                let mut client = ClientApp::with_credential(credential, [Job::new("exit 1")]);
+                client.host_keys = vec![host.public_key().clone()];
+                let mut server = ServerApp::new();
+                server.keys = vec![(fixtures::USER.into(), user.public_key().clone())];
+                pair.run(&mut client, &mut server);
+                assert_eq!(client.exchanges[0].host_key_algorithm, algorithm);
+                assert_eq!(client.results[0].status, Some(1));
+                let proof = server.authenticated.unwrap();
+                assert_eq!(proof.key(), Some(user.public_key()));
+            }
+        }
+    });
+}
+
 #[test]
 fn a_user_key_held_elsewhere_signs() {
     for_each_mode(|mode| {
@@ -171,7 +207,7 @@ fn identification_and_extensions_are_reported_both_ways() {
         let algorithms = extensions
             .value("server-sig-algs")
             .expect("server-sig-algs");
-        assert_eq!(algorithms, b"ssh-ed25519,ecdsa-sha2-nistp256");
+        assert_eq!(algorithms, fixtures::signature_names().as_bytes());
         assert_eq!(extensions.value("ping@openssh.com"), Some(&b"0"[..]));
         let client_extensions = client_extensions.expect("EXT_INFO of the client");
         assert!(

@@ -10,7 +10,7 @@ use subtle::ConstantTimeEq;
 
 use super::client::Identity;
 use super::constraint::KeyConstraints;
-use crate::crypto::{CryptoProvider, HashOutput, PublicKey, SigningKey};
+use crate::crypto::{CryptoProvider, HashOutput, PublicKey, SignatureAlgorithm, SigningKey};
 use crate::keys::Comment;
 use crate::limits::{
     AGENT_UNLOCK_DELAY, MAX_AGENT_CONSTRAINT_BYTES, MAX_AGENT_IDENTITIES, MAX_AGENT_UNLOCK_DELAY,
@@ -69,7 +69,8 @@ pub struct KeyringFull;
 
 impl Keyring {
     /// Without keys. The provider makes signing keys of those that are added over a connection,
-    /// and verifies session bindings.
+    /// and verifies session bindings. Keys sign with what it has in its lists: an algorithm that is
+    /// there on request signs once it is put into [`CryptoProvider::signatures`].
     pub fn new(provider: CryptoProvider) -> Self {
         Self {
             provider,
@@ -187,6 +188,15 @@ impl Keyring {
 
     pub(super) fn provider(&self) -> &CryptoProvider {
         &self.provider
+    }
+
+    /// Whether a key may sign with this algorithm: not with one that the provider has on request
+    /// alone, such as RSA with SHA-1.
+    pub(super) fn permits(&self, algorithm: &str) -> bool {
+        let is_in = |list: &[&'static dyn SignatureAlgorithm]| {
+            list.iter().any(|entry| entry.name() == algorithm)
+        };
+        is_in(&self.provider.signatures) || !is_in(&self.provider.on_request.signatures)
     }
 
     pub(super) fn entries(&self) -> &[Entry] {

@@ -513,6 +513,10 @@ impl AgentServer {
             return;
         }
         let algorithm = signature_algorithm(key.key_type(), sign.flags);
+        if !keyring.permits(&algorithm) {
+            self.reply(&AgentResponse::Failure);
+            return;
+        }
         match &entry.holder {
             Holder::Here(held) => match held.sign(algorithm, &sign.data) {
                 Ok(signature) => self.reply_signature(&signature),

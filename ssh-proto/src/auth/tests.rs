@@ -39,7 +39,7 @@ impl Pair {
 
     fn method(&mut self) -> AuthMethod {
         match self.ask() {
-            Some(ServerAsk::Request { user, method }) => {
+            Some(ServerAsk::Request { user, method, .. }) => {
                 assert_eq!(user, "me");
                 method
             }

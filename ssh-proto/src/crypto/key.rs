@@ -7,12 +7,16 @@ use core::fmt;
 
 use bytes::{Bytes, BytesMut};
 
+use super::security_key::{SK_ECDSA, SK_ED25519};
 use super::{HashAlgorithm, PrivateKey, SecureRandom};
 use crate::error::{CryptoError, DecodeError};
 use crate::limits::{
     MAX_KEY_BLOB, MAX_NAME, MAX_RSA_BITS, MAX_RSA_EXPONENT_BITS, MAX_SIGNATURE_BLOB, MIN_RSA_BITS,
 };
 use crate::wire::{Mpint, Reader, put_mpint, put_string};
+
+/// `ssh-mldsa44-ed25519`
+const MLDSA44_ED25519: &str = "ssh-mldsa44-ed25519";
 
 /// A public key in its wire encoding (RFC 4253 section 6.6), of any type.
 ///
@@ -44,39 +48,68 @@ impl PublicKey {
         Ok(Self { blob, key_type })
     }
 
-    /// An Ed25519 key (RFC 8709 section 4).
-    pub fn ed25519(public: &[u8; 32]) -> Self {
+    /// A key of a type, from what follows the type's name.
+    fn from_fields(key_type: &str, put_fields: impl FnOnce(&mut BytesMut)) -> Self {
         let mut blob = BytesMut::new();
-        put_string(&mut blob, b"ssh-ed25519");
-        put_string(&mut blob, public);
+        put_string(&mut blob, key_type.as_bytes());
+        put_fields(&mut blob);
         Self {
             blob: blob.freeze(),
-            key_type: "ssh-ed25519".to_owned(),
+            key_type: key_type.to_owned(),
         }
+    }
+
+    /// An Ed25519 key (RFC 8709 section 4).
+    pub fn ed25519(public: &[u8; 32]) -> Self {
+        Self::from_fields("ssh-ed25519", |blob| put_string(blob, public))
     }
 
     /// An ECDSA key from its uncompressed point (RFC 5656 section 3.1).
     pub fn ecdsa(curve: EcdsaCurve, point: &[u8]) -> Self {
-        let mut blob = BytesMut::new();
-        put_string(&mut blob, curve.key_type().as_bytes());
-        put_string(&mut blob, curve.name().as_bytes());
-        put_string(&mut blob, point);
-        Self {
-            blob: blob.freeze(),
-            key_type: curve.key_type().to_owned(),
-        }
+        Self::from_fields(curve.key_type(), |blob| {
+            put_string(blob, curve.name().as_bytes());
+            put_string(blob, point);
+        })
     }
 
     /// An RSA key from the big-endian magnitudes of exponent and modulus (RFC 4253 section 6.6).
     pub fn rsa(exponent: &[u8], modulus: &[u8]) -> Self {
-        let mut blob = BytesMut::new();
-        put_string(&mut blob, b"ssh-rsa");
-        put_mpint(&mut blob, exponent);
-        put_mpint(&mut blob, modulus);
-        Self {
-            blob: blob.freeze(),
-            key_type: "ssh-rsa".to_owned(),
-        }
+        Self::from_fields("ssh-rsa", |blob| {
+            put_mpint(blob, exponent);
+            put_mpint(blob, modulus);
+        })
+    }
+
+    /// A DSA key from big-endian magnitudes: p, q, g and y (RFC 4253 section 6.6).
+    pub fn dsa(prime: &[u8], subprime: &[u8], generator: &[u8], public: &[u8]) -> Self {
+        Self::from_fields("ssh-dss", |blob| {
+            for number in [prime, subprime, generator, public] {
+                put_mpint(blob, number);
+            }
+        })
+    }
+
+    /// A key of ML-DSA-44 and Ed25519 from both, 1344 bytes
+    /// (draft-miller-sshm-mldsa44-ed25519-composite-sigs).
+    pub fn mldsa44_ed25519(public: &[u8]) -> Self {
+        Self::from_fields(MLDSA44_ED25519, |blob| put_string(blob, public))
+    }
+
+    /// A security key with Ed25519 for an application, mostly `ssh:` (OpenSSH PROTOCOL.u2f).
+    pub fn sk_ed25519(public: &[u8; 32], application: &str) -> Self {
+        Self::from_fields(SK_ED25519, |blob| {
+            put_string(blob, public);
+            put_string(blob, application.as_bytes());
+        })
+    }
+
+    /// A security key with ECDSA over P-256 from its uncompressed point (OpenSSH PROTOCOL.u2f).
+    pub fn sk_ecdsa(point: &[u8], application: &str) -> Self {
+        Self::from_fields(SK_ECDSA, |blob| {
+            put_string(blob, EcdsaCurve::Nistp256.name().as_bytes());
+            put_string(blob, point);
+            put_string(blob, application.as_bytes());
+        })
     }
 
     /// The type name that the encoding begins with, such as `ssh-ed25519`.
@@ -140,7 +173,7 @@ impl PublicKey {
             return self.usable_rsa_numbers().is_some();
         }
         let mut reader = Reader::new(&self.blob);
-        let fields = (|| {
+        let is_well_formed = || {
             reader.string()?;
             let well_formed = match self.key_type() {
                 "ssh-ed25519" => reader.string()?.len() == 32,
@@ -148,14 +181,22 @@ impl PublicKey {
                     reader.rest();
                     self.certificate().is_some()
                 }
-                key_type => match EcdsaCurve::of_key_type(key_type) {
-                    Some(curve) => {
-                        let name = reader.string()?;
-                        let point = reader.string()?;
-                        name == curve.name().as_bytes()
-                            && point.len() == curve.point_len()
-                            && point.first() == Some(&4)
+                MLDSA44_ED25519 => reader.string()?.len() == 1344,
+                SK_ED25519 => {
+                    let is_key = reader.string()?.len() == 32;
+                    is_key && !reader.string()?.is_empty()
+                }
+                SK_ECDSA => {
+                    is_point(EcdsaCurve::Nistp256, &mut reader)? && !reader.string()?.is_empty()
+                }
+                "ssh-dss" => {
+                    for _ in 0..4 {
+                        Mpint::from_twos_complement(reader.string()?)?;
                     }
+                    true
+                }
+                key_type => match EcdsaCurve::of_key_type(key_type) {
+                    Some(curve) => is_point(curve, &mut reader)?,
                     None => {
                         reader.rest();
                         true
@@ -164,8 +205,8 @@ impl PublicKey {
             };
             reader.finish()?;
             Ok::<_, DecodeError>(well_formed)
-        })();
-        fields == Ok(true)
+        };
+        is_well_formed() == Ok(true)
     }
 
     /// The fingerprint as OpenSSH prints it. `sha256` is that of a [`CryptoProvider`](super::CryptoProvider).
@@ -238,6 +279,15 @@ impl EcdsaCurve {
     pub const fn point_len(self) -> usize {
         1 + 2 * self.field_len()
     }
+}
+
+/// Whether the name of the curve follows, and what can be an uncompressed point on it.
+fn is_point(curve: EcdsaCurve, reader: &mut Reader<'_>) -> Result<bool, DecodeError> {
+    let name = reader.string()?;
+    let point = reader.string()?;
+    Ok(name == curve.name().as_bytes()
+        && point.len() == curve.point_len()
+        && point.first() == Some(&4))
 }
 
 /// The bits of a magnitude without leading zeros.

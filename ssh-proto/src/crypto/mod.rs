@@ -19,6 +19,7 @@ mod private_key;
 mod rsa_size;
 #[cfg(feature = "rustcrypto")]
 pub mod rustcrypto;
+pub(crate) mod security_key;
 
 use alloc::borrow::Cow;
 use alloc::sync::Arc;
@@ -42,6 +43,7 @@ pub use self::packet::{
 };
 pub use self::private_key::PrivateKey;
 pub(crate) use self::rsa_size::has_accepted_size;
+pub use self::security_key::{SecurityKeyHandle, SecurityKeyUse};
 use crate::error::RandomFailed;
 
 /// Algorithms and their code, each list in order of preference.

@@ -5,7 +5,7 @@ use core::fmt;
 
 use zeroize::Zeroizing;
 
-use super::{EcdsaCurve, PublicKey};
+use super::{EcdsaCurve, PublicKey, SecurityKeyHandle};
 
 /// A private key as a value. Wiped on drop.
 ///
@@ -45,9 +45,46 @@ pub enum PrivateKey {
         /// The inverse of q modulo p.
         coefficient: Zeroizing<Vec<u8>>,
     },
+    /// DSA (FIPS 186-4), numbers as for RSA. Weak: signs with the feature `legacy` alone.
+    Dsa {
+        /// The prime p.
+        prime: Vec<u8>,
+        /// The prime q that divides p - 1.
+        subprime: Vec<u8>,
+        /// The generator g.
+        generator: Vec<u8>,
+        /// The public number y.
+        public: Vec<u8>,
+        /// The secret number x.
+        secret: Zeroizing<Vec<u8>>,
+    },
+    /// ML-DSA-44 and Ed25519 in one (draft-miller-sshm-mldsa44-ed25519-composite-sigs).
+    Mldsa44Ed25519 {
+        /// Both public keys, 1312 and 32 bytes.
+        public: Vec<u8>,
+        /// Both seeds, of 32 bytes each.
+        seeds: Zeroizing<[u8; Self::MLDSA44_ED25519_SEEDS]>,
+    },
+    /// A security key with Ed25519 (OpenSSH PROTOCOL.u2f). It signs in hardware, not here.
+    SkEd25519 {
+        /// The public key.
+        public: [u8; 32],
+        /// What leads to the private one.
+        handle: SecurityKeyHandle,
+    },
+    /// A security key with ECDSA over P-256 (OpenSSH PROTOCOL.u2f). It signs in hardware, not here.
+    SkEcdsa {
+        /// The uncompressed point, 65 bytes.
+        public: Vec<u8>,
+        /// What leads to the private key.
+        handle: SecurityKeyHandle,
+    },
 }
 
 impl PrivateKey {
+    /// Bytes in the seeds of ML-DSA-44 and Ed25519.
+    pub(crate) const MLDSA44_ED25519_SEEDS: usize = 64;
+
     /// The public half, as stored beside the private one.
     pub fn public_key(&self) -> PublicKey {
         match self {
@@ -56,6 +93,18 @@ impl PrivateKey {
             Self::Rsa {
                 modulus, exponent, ..
             } => PublicKey::rsa(exponent, modulus),
+            Self::Dsa {
+                prime,
+                subprime,
+                generator,
+                public,
+                ..
+            } => PublicKey::dsa(prime, subprime, generator, public),
+            Self::Mldsa44Ed25519 { public, .. } => PublicKey::mldsa44_ed25519(public),
+            Self::SkEd25519 { public, handle } => {
+                PublicKey::sk_ed25519(public, &handle.application)
+            }
+            Self::SkEcdsa { public, handle } => PublicKey::sk_ecdsa(public, &handle.application),
         }
     }
 }

@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use bytes::Bytes;
 
 use crate::auth::{AuthMethod, AuthOutcome, GssapiAsk, GssapiStep, Prompts, Restrictions};
-use crate::crypto::{Certificate, PublicKey};
+use crate::crypto::{Certificate, PublicKey, SecurityKeyUse};
 use crate::error::ApiMisuse;
 use crate::mux::{ChannelId, ChannelKind, ChannelRequest, GlobalRequest, RequestKey};
 
@@ -216,6 +216,8 @@ pub struct AuthRequest {
     pub(crate) user: String,
     pub(crate) method: AuthMethod,
     pub(crate) certificate: Option<Box<Certificate>>,
+    pub(crate) security_key: Option<SecurityKeyUse>,
+    pub(crate) permits_absent_touch: bool,
     pub(crate) restrictions: Restrictions,
 }
 
@@ -234,6 +236,19 @@ impl AuthRequest {
     /// the key is proven; who says whose key it is, [`Certificate::verify`] finds out.
     pub fn certificate(&self) -> Option<&Certificate> {
         self.certificate.as_deref()
+    }
+
+    /// What the signature says of the person at the security key, where the proven key is one
+    /// (OpenSSH PROTOCOL.u2f). Whether their PIN or fingerprint is required (`verify-required` of
+    /// `authorized_keys` or a certificate) is for the application to check here.
+    pub fn security_key(&self) -> Option<SecurityKeyUse> {
+        self.security_key
+    }
+
+    /// Lets the proof of a security key that nobody touched be accepted (`no-touch-required` of
+    /// `authorized_keys` or a certificate). Without this, accepting it fails and refuses.
+    pub fn permit_absent_touch(&mut self) {
+        self.permits_absent_touch = true;
     }
 
     /// Restricts what a login that this request is a step of may do, before it is answered.

@@ -11,6 +11,7 @@ mod asn1;
 mod cbc;
 mod container;
 mod encryption;
+mod fields;
 mod openssh;
 #[cfg(any(feature = "pem", feature = "ppk"))]
 mod parts;
@@ -34,9 +35,9 @@ use alloc::string::String;
 use core::fmt;
 
 pub use self::container::Container;
-pub use self::openssh::BCRYPT_ROUNDS;
 #[cfg(feature = "agent")]
-pub(crate) use self::openssh::{put_private, read_private};
+pub(crate) use self::fields::{put_private, read_private};
+pub use self::openssh::BCRYPT_ROUNDS;
 pub use self::private::PrivateKeyFile;
 pub use self::public::{Comment, PublicKeyLine};
 use crate::error::{CryptoError, RandomFailed};

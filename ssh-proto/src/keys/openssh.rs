@@ -2,18 +2,18 @@
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
-use alloc::vec;
 use alloc::vec::Vec;
 
 use bytes::{BufMut, BytesMut};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::encryption::Encryption;
+use super::fields::{put_private, read_private, reader_of};
 use super::{Comment, Damage, KeyFileError, armor};
-use crate::crypto::{EcdsaCurve, PrivateKey, PublicKey, SecureRandom};
+use crate::crypto::{PrivateKey, PublicKey, SecureRandom};
 use crate::error::DecodeError;
 use crate::limits::MAX_NAME;
-use crate::wire::{Mpint, Reader, put_mpint, put_string};
+use crate::wire::{Reader, put_string};
 
 const MAGIC: &[u8] = b"openssh-key-v1\0";
 /// Room for the longest private section without its comment: five numbers of RSA with 16384 bits, at most.
@@ -64,12 +64,8 @@ impl PrivateKeyFile {
         let tag = reader.bytes(tag_len).map_err(header)?;
         reader.finish().map_err(|_| Damage::TrailingBytes)?;
         let key_type = public.key_type();
-        if !matches!(key_type, "ssh-ed25519" | "ssh-rsa")
-            && EcdsaCurve::of_key_type(key_type).is_none()
-        {
-            return Err(KeyFileError::UnsupportedKeyType(
-                public.key_type().to_owned(),
-            ));
+        if reader_of(key_type).is_none() {
+            return Err(KeyFileError::UnsupportedKeyType(key_type.to_owned()));
         }
         if section.is_empty() || !section.len().is_multiple_of(block_len) {
             return Err(Damage::PrivateSection.into());
@@ -145,122 +141,6 @@ fn name(bytes: &[u8]) -> Result<&str, KeyFileError> {
         }
         _ => Err(Damage::Header.into()),
     }
-}
-
-/// The fields of a private key behind its type, as files and agents carry them.
-pub(crate) fn read_private(
-    key_type: &str,
-    reader: &mut Reader<'_>,
-) -> Result<PrivateKey, KeyFileError> {
-    match key_type {
-        "ssh-ed25519" => read_ed25519(reader),
-        "ssh-rsa" => read_rsa(reader),
-        _ => match EcdsaCurve::of_key_type(key_type) {
-            Some(curve) => read_ecdsa(curve, reader),
-            None => Err(KeyFileError::UnsupportedKeyType(key_type.to_owned())),
-        },
-    }
-}
-
-/// Type and fields of a private key, as files and agents carry them.
-pub(crate) fn put_private(key: &PrivateKey, out: &mut BytesMut) {
-    put_string(out, key.public_key().key_type().as_bytes());
-    match key {
-        PrivateKey::Ed25519 { public, seed } => {
-            put_string(out, public);
-            out.put_u32(64);
-            out.put_slice(&seed[..]);
-            out.put_slice(public);
-        }
-        PrivateKey::Ecdsa {
-            curve,
-            public,
-            scalar,
-        } => {
-            put_string(out, curve.name().as_bytes());
-            put_string(out, public);
-            put_mpint(out, scalar);
-        }
-        PrivateKey::Rsa {
-            modulus,
-            exponent,
-            private_exponent,
-            prime_p,
-            prime_q,
-            coefficient,
-        } => {
-            put_mpint(out, modulus);
-            put_mpint(out, exponent);
-            put_mpint(out, private_exponent);
-            put_mpint(out, coefficient);
-            put_mpint(out, prime_p);
-            put_mpint(out, prime_q);
-        }
-    }
-}
-
-fn read_ed25519(reader: &mut Reader<'_>) -> Result<PrivateKey, KeyFileError> {
-    let damaged = |_| Damage::PrivateSection;
-    let public = reader.string().map_err(damaged)?;
-    let mut pair = Reader::new(reader.string().map_err(damaged)?);
-    let seed = Zeroizing::new(pair.array().map_err(damaged)?);
-    let copy = pair.array().map_err(damaged)?;
-    pair.finish().map_err(damaged)?;
-    if copy != public {
-        return Err(Damage::PublicKeyMismatch.into());
-    }
-    Ok(PrivateKey::Ed25519 { public: copy, seed })
-}
-
-fn read_ecdsa(curve: EcdsaCurve, reader: &mut Reader<'_>) -> Result<PrivateKey, KeyFileError> {
-    let damaged = |_| Damage::PrivateSection;
-    let name = reader.string().map_err(damaged)?;
-    let point = reader.string().map_err(damaged)?;
-    let secret = reader.string().map_err(damaged)?;
-    let secret = Mpint::from_twos_complement(secret)
-        .map_err(damaged)?
-        .magnitude();
-    let mut scalar = Zeroizing::new(vec![0; curve.field_len()]);
-    let zeros = scalar.len().checked_sub(secret.len());
-    let digits = zeros.and_then(|zeros| scalar.get_mut(zeros..));
-    match digits {
-        Some(digits)
-            if !secret.is_empty()
-                && name == curve.name().as_bytes()
-                && point.len() == curve.point_len()
-                && point.starts_with(&[4]) =>
-        {
-            digits.copy_from_slice(secret);
-        }
-        _ => return Err(Damage::PrivateSection.into()),
-    }
-    Ok(PrivateKey::Ecdsa {
-        curve,
-        public: point.to_vec(),
-        scalar,
-    })
-}
-
-fn read_rsa(reader: &mut Reader<'_>) -> Result<PrivateKey, KeyFileError> {
-    let mut number = || -> Result<&[u8], KeyFileError> {
-        let bytes = reader.string().map_err(|_| Damage::PrivateSection)?;
-        let magnitude = Mpint::from_twos_complement(bytes)
-            .map_err(|_| Damage::PrivateSection)?
-            .magnitude();
-        match magnitude.is_empty() {
-            false => Ok(magnitude),
-            true => Err(Damage::PrivateSection.into()),
-        }
-    };
-    let secret = |bytes: &[u8]| Zeroizing::new(bytes.to_vec());
-    Ok(PrivateKey::Rsa {
-        modulus: number()?.to_vec(),
-        exponent: number()?.to_vec(),
-        private_exponent: secret(number()?),
-        coefficient: secret(number()?),
-        prime_p: secret(number()?),
-        prime_q: secret(number()?),
-    })
 }
 
 /// Key files.

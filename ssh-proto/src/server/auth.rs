@@ -49,8 +49,9 @@ impl ServerConnection {
     /// # Errors
     /// What is wrong with the token; `WrongAnswer`, and the request is refused, where it is too
     /// early for that: the password was to be changed and is not, no round of
-    /// `keyboard-interactive` has passed, `gssapi-with-mic` is not at its end; or where the steps
-    /// force two commands.
+    /// `keyboard-interactive` has passed, `gssapi-with-mic` is not at its end; where the steps
+    /// force two commands; or where nobody touched a security key, and the request was not told
+    /// that this will do.
     pub fn accept_auth(&mut self, request: AuthRequest) -> Result<(), ApiMisuse> {
         self.grant(request, |auth, outbox| {
             auth.accept(outbox).map(AuthProgress::Authenticated)
@@ -211,6 +212,9 @@ impl ServerConnection {
             .answer_auth(request.ticket, Pause::AuthRequest, |side, _, outbox| {
                 let auth = side.auth()?;
                 auth.restrict(&request.restrictions);
+                if request.permits_absent_touch {
+                    auth.permit_absent_touch();
+                }
                 match answer(auth, outbox) {
                     Err(Error::ApiMisuse(misuse)) => {
                         answered = Err(misuse);

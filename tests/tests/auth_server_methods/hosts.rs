@@ -27,7 +27,7 @@ fn g5_methods_that_are_not_offered_fail() {
 
 #[test]
 fn g8_hosts_that_vouch() {
-    let keys = fixtures::KEY_TYPES.map(|name| fixtures::key(name, 3));
+    let keys = ["ssh-ed25519", "ecdsa-sha2-nistp256"].map(|name| fixtures::key(name, 3));
     let (host, user) = (&b"client.example"[..], &b"me"[..]);
     let names = [F::S(host), F::S(user)];
     chunked(|mode| {

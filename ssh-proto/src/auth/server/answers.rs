@@ -51,6 +51,17 @@ impl Server {
         }
     }
 
+    /// Takes the proof that is asked about also from a security key that nobody touched.
+    pub(crate) fn permit_absent_touch(&mut self) {
+        if let State::Request {
+            attempt: Attempt::PublicKey(proof) | Attempt::HostBased(proof),
+            ..
+        } = &mut self.state
+        {
+            proof.touch_is_due = false;
+        }
+    }
+
     /// Accepts a request: `USERAUTH_SUCCESS`, and the proof.
     ///
     /// A password that was to be changed does not succeed by itself any more (RFC 4252 section 8).

@@ -18,12 +18,12 @@ use core::mem;
 use bytes::Bytes;
 
 pub use self::gssapi::ServerGssapi;
-use self::publickey::Claim;
+use self::publickey::{Claim, Proof};
 use super::{
     AuthStep, MethodSet, Password, Restrictions, SSH_CONNECTION, SSH_USERAUTH, number_of,
     unexpected,
 };
-use crate::crypto::{PublicKey, SignatureAlgorithm};
+use crate::crypto::{PublicKey, SecurityKeyUse, SignatureAlgorithm};
 use crate::error::{ApiMisuse, Error, Limit, PeerIncompatible, PeerMisbehaved};
 use crate::limits::{Limits, MAX_AUTH_TEXT};
 use crate::wire::auth::{
@@ -113,7 +113,11 @@ pub(crate) enum ServerAsk {
         key: PublicKey,
     },
     /// Whether this authenticates the user.
-    Request { user: String, method: AuthMethod },
+    Request {
+        user: String,
+        method: AuthMethod,
+        security_key: Option<SecurityKeyUse>,
+    },
 }
 
 /// What was tried, for the summary of a connection.
@@ -204,8 +208,8 @@ enum Attempt {
     None,
     Password,
     PasswordChange,
-    PublicKey(PublicKey),
-    HostBased(PublicKey),
+    PublicKey(Proof),
+    HostBased(Proof),
     KeyboardInteractive {
         /// Of prompts, that were answered.
         rounds: u32,
@@ -214,13 +218,15 @@ enum Attempt {
 }
 
 impl Attempt {
-    /// What is proven if the application accepts; `None` where it is too early for that.
+    /// What is proven if the application accepts; `None` where it is too early for that, or a
+    /// security key was not touched.
     fn step(&self) -> Option<AuthStep> {
         let (method, key) = match self {
             Self::None => ("none", None),
             Self::Password | Self::PasswordChange => ("password", None),
-            Self::PublicKey(key) => ("publickey", Some(key.clone())),
-            Self::HostBased(key) => ("hostbased", Some(key.clone())),
+            Self::PublicKey(proof) | Self::HostBased(proof) if proof.touch_is_due => return None,
+            Self::PublicKey(proof) => ("publickey", Some(proof.key.clone())),
+            Self::HostBased(proof) => ("hostbased", Some(proof.key.clone())),
             Self::KeyboardInteractive { rounds: 0 } => return None,
             Self::KeyboardInteractive { .. } => ("keyboard-interactive", None),
             Self::Gssapi(gssapi::Asked::Proof) => ("gssapi-with-mic", None),
@@ -445,6 +451,10 @@ impl Server {
         counted: bool,
     ) -> Result<ServerAsk, Error> {
         let user = self.user_name()?;
+        let security_key = match &attempt {
+            Attempt::PublicKey(proof) | Attempt::HostBased(proof) => proof.usage,
+            _ => None,
+        };
         // A change goes on with the password that it replaces.
         let change = self.change.clone();
         let change = change.filter(|_| matches!(attempt, Attempt::PasswordChange));
@@ -453,7 +463,11 @@ impl Server {
             counted,
             restrictions: change.unwrap_or_default(),
         };
-        Ok(ServerAsk::Request { user, method })
+        Ok(ServerAsk::Request {
+            user,
+            method,
+            security_key,
+        })
     }
 
     /// As [`Self::ask`], about a further step of an attempt.

@@ -8,7 +8,9 @@ use bytes::Bytes;
 use super::{Attempt, AuthMethod, Checked, Server};
 use crate::auth::find_algorithm;
 use crate::auth::signed::{hostbound_signed_data, signed_data};
-use crate::crypto::{PublicKey, Signature, SignatureAlgorithm, has_accepted_size};
+use crate::crypto::{
+    PublicKey, SecurityKeyUse, Signature, SignatureAlgorithm, has_accepted_size,
+};
 use crate::error::ApiMisuse;
 use crate::wire::auth::{PublicKeyAuth, PublicKeyHostboundAuth};
 
@@ -20,6 +22,15 @@ pub(super) struct Claim {
     pub(super) signature: Signature,
     pub(super) message: Vec<u8>,
     pub(super) signer: Signer,
+}
+
+/// A key whose signature was verified.
+pub(super) struct Proof {
+    pub(super) key: PublicKey,
+    /// Of a security key.
+    pub(super) usage: Option<SecurityKeyUse>,
+    /// Nobody touched it, and the application has not said that this will do.
+    pub(super) touch_is_due: bool,
 }
 
 /// Whose key it is.
@@ -42,17 +53,26 @@ impl Claim {
             signer,
         } = self;
         algorithm.verify(&key, &message, &signature).ok()?;
+        let usage = signature.security_key();
+        let proof = Proof {
+            key: key.clone(),
+            usage,
+            touch_is_due: match usage {
+                Some(usage) => !usage.user_present,
+                None => key.key_type().starts_with("sk-"),
+            },
+        };
         let algorithm = algorithm.name();
         Some(match signer {
             Signer::User => (
-                Attempt::PublicKey(key.clone()),
+                Attempt::PublicKey(proof),
                 AuthMethod::PublicKey { key, algorithm },
             ),
             Signer::Host {
                 client_host,
                 client_user,
             } => (
-                Attempt::HostBased(key.clone()),
+                Attempt::HostBased(proof),
                 AuthMethod::HostBased {
                     key,
                     algorithm,

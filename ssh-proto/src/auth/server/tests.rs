@@ -69,7 +69,7 @@ impl Rig {
 
     fn asks(&mut self, payload: &Bytes) -> AuthMethod {
         match self.send(payload).unwrap() {
-            Some(ServerAsk::Request { user, method }) => {
+            Some(ServerAsk::Request { user, method, .. }) => {
                 assert_eq!(user, "me");
                 assert!(self.out.is_empty());
                 method

@@ -35,26 +35,34 @@ impl SignatureAlgorithm for SshEd25519 {
     ) -> Result<(), CryptoError> {
         let key = read_key(key)
             .ok()
-            .and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok())
-            .filter(|key| !key.is_weak())
+            .and_then(parse_key)
             .ok_or(CryptoError::InvalidKey)?;
-        let bytes: &[u8; SIGNATURE_LENGTH] = signature_blob(signature, NAME)?
-            .try_into()
-            .map_err(|_| CryptoError::InvalidSignature)?;
-        // Strict: no S from the order of the group on, no R of small order.
-        key.verify_strict(message, &bytes.into())
-            .map_err(|_| CryptoError::InvalidSignature)
+        verify(&key, message, signature_blob(signature, NAME)?)
     }
 }
 
-fn read_key(key: &PublicKey) -> Result<[u8; 32], DecodeError> {
+/// A point on the curve that is not one of the few of small order.
+pub(super) fn parse_key(bytes: &[u8]) -> Option<VerifyingKey> {
+    let key = VerifyingKey::from_bytes(bytes.try_into().ok()?).ok()?;
+    (!key.is_weak()).then_some(key)
+}
+
+/// Strict: no S from the order of the group on, no R of small order.
+pub(super) fn verify(key: &VerifyingKey, message: &[u8], blob: &[u8]) -> Result<(), CryptoError> {
+    let bytes: &[u8; SIGNATURE_LENGTH] =
+        blob.try_into().map_err(|_| CryptoError::InvalidSignature)?;
+    key.verify_strict(message, &bytes.into())
+        .map_err(|_| CryptoError::InvalidSignature)
+}
+
+fn read_key(key: &PublicKey) -> Result<&[u8], DecodeError> {
     let mut reader = Reader::new(key.as_blob());
     if reader.string()? != NAME.as_bytes() {
         return Err(DecodeError::BadText);
     }
     let bytes = reader.string()?;
     reader.finish()?;
-    bytes.try_into().map_err(|_| DecodeError::Truncated)
+    Ok(bytes)
 }
 
 /// A private key that signs.
@@ -200,7 +208,9 @@ mod tests {
         assert_eq!(signature, Ok(Signature::new(NAME, &hex(SIGNATURE))));
         let failed = provider.keys.generate(NAME, &mut Script(vec![0; 31]));
         assert_eq!(failed.err(), Some(CryptoError::RandomFailed));
-        let unknown = provider.keys.generate("ssh-rsa", &mut Script(vec![0; 99]));
+        let unknown = provider
+            .keys
+            .generate("ssh-ed448", &mut Script(vec![0; 99]));
         assert_eq!(unknown.err(), Some(CryptoError::Unsupported));
     }
 

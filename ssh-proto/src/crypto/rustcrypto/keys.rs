@@ -8,9 +8,10 @@ use p521::NistP521;
 
 use super::ecdsa::EcdsaKey;
 use super::ed25519::Ed25519Key;
+use super::mldsa::Mldsa44Ed25519Key;
 #[cfg(feature = "rsa")]
 use super::rsa;
-use super::{ecdsa, ed25519};
+use super::{ecdsa, ed25519, mldsa};
 use crate::crypto::{EcdsaCurve, KeyProvider, PrivateKey, SecureRandom, Signature, SigningKey};
 use crate::error::CryptoError;
 use crate::wire::Reader;
@@ -34,7 +35,11 @@ impl KeyProvider for Keys {
             },
             #[cfg(feature = "rsa")]
             PrivateKey::Rsa { .. } => Arc::new(rsa::RsaKey::new(key)?),
-            #[allow(unreachable_patterns, reason = "reached without some feature")]
+            #[cfg(feature = "legacy")]
+            PrivateKey::Dsa { .. } => Arc::new(super::dsa::DsaKey::new(key)?),
+            PrivateKey::Mldsa44Ed25519 { public, seeds } => {
+                Arc::new(Mldsa44Ed25519Key::new(public, seeds)?)
+            }
             _ => return Err(CryptoError::Unsupported),
         })
     }
@@ -46,6 +51,7 @@ impl KeyProvider for Keys {
     ) -> Result<PrivateKey, CryptoError> {
         match key_type {
             ed25519::NAME => ed25519::generate(random),
+            mldsa::NAME => mldsa::generate(random),
             "ssh-rsa" => self.generate_rsa(3072, random),
             _ => match EcdsaCurve::of_key_type(key_type) {
                 Some(EcdsaCurve::Nistp256) => ecdsa::generate::<NistP256>(random),

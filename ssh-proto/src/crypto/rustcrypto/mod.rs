@@ -6,6 +6,8 @@ mod certificates;
 #[cfg(feature = "legacy")]
 mod cbc;
 mod chacha20poly1305;
+#[cfg(feature = "legacy")]
+mod dsa;
 mod ecdsa;
 mod ed25519;
 mod hash;
@@ -15,13 +17,14 @@ mod kex_hybrid;
 mod kex_nist;
 mod kex_x25519;
 mod keys;
+mod mldsa;
 mod mlkem;
 mod nistp;
-mod nistp256;
 #[cfg(test)]
 mod packet_tests;
 #[cfg(feature = "rsa")]
 mod rsa;
+mod sk;
 mod sntrup761;
 #[cfg(test)]
 pub(in crate::crypto) mod testing;
@@ -58,16 +61,22 @@ static SIGNATURES: &[&dyn SignatureAlgorithm] = &[
     &ecdsa::ECDSA_SHA2_NISTP256,
     &ecdsa::ECDSA_SHA2_NISTP384,
     &ecdsa::ECDSA_SHA2_NISTP521,
+    &sk::SK_SSH_ED25519,
+    &sk::SK_ECDSA_SHA2_NISTP256,
+    &sk::WEBAUTHN_SK_ECDSA_SHA2_NISTP256,
     #[cfg(feature = "rsa")]
     &rsa::RSA_SHA2_512,
     #[cfg(feature = "rsa")]
     &rsa::RSA_SHA2_256,
+    &mldsa::SSH_MLDSA44_ED25519,
 ];
 
 /// Verified and signed with on request only.
 static SIGNATURES_ON_REQUEST: &[&dyn SignatureAlgorithm] = &[
     #[cfg(all(feature = "rsa", feature = "legacy"))]
     &rsa::SSH_RSA,
+    #[cfg(feature = "legacy")]
+    &dsa::SSH_DSS,
 ];
 
 static CIPHERS: [&dyn CipherAlgorithm; 6] = [

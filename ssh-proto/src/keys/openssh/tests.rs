@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::String;
 
 use super::*;
+use crate::crypto::EcdsaCurve;
 use crate::error::{CryptoError, RandomFailed};
 use crate::keys::PublicKeyLine;
 use crate::limits::{MAX_KEY_COMMENT, MAX_KEY_FILE};
@@ -17,13 +18,49 @@ const ED25519_AES256_CTR: &[u8] = include_bytes!("../testdata/ed25519_aes256-ctr
 const ECDSA_AES256_CTR: &[u8] = include_bytes!("../testdata/ecdsa_aes256-ctr");
 
 /// One key under every other cipher that is supported.
-const OTHER_CIPHERS: [&[u8]; 6] = [
+const OTHER_CIPHERS: &[&[u8]] = &[
+    include_bytes!("../testdata/ed25519_aes128-cbc"),
+    include_bytes!("../testdata/ed25519_aes192-cbc"),
+    include_bytes!("../testdata/ed25519_aes256-cbc"),
+    #[cfg(feature = "legacy")]
+    include_bytes!("../testdata/ed25519_3des-cbc"),
     include_bytes!("../testdata/ed25519_aes128-ctr"),
     include_bytes!("../testdata/ed25519_aes192-ctr"),
     include_bytes!("../testdata/ed25519_aes128-gcm"),
     include_bytes!("../testdata/ed25519_aes256-gcm"),
     include_bytes!("../testdata/ed25519_chacha20-poly1305"),
-    include_bytes!("../testdata/ed25519_aes256-cbc"),
+];
+
+/// Keys of the other types, security keys and the last by OpenSSH's own tests.
+const OTHER_TYPES: [(&[u8], &str); 7] = [
+    (
+        include_bytes!("../testdata/rsa"),
+        include_str!("../testdata/rsa.pub"),
+    ),
+    (
+        include_bytes!("../testdata/dsa"),
+        include_str!("../testdata/dsa.pub"),
+    ),
+    (
+        include_bytes!("../testdata/ecdsa384"),
+        include_str!("../testdata/ecdsa384.pub"),
+    ),
+    (
+        include_bytes!("../testdata/ecdsa521"),
+        include_str!("../testdata/ecdsa521.pub"),
+    ),
+    (
+        include_bytes!("../testdata/ed25519_sk"),
+        include_str!("../testdata/ed25519_sk.pub"),
+    ),
+    (
+        include_bytes!("../testdata/ecdsa_sk"),
+        include_str!("../testdata/ecdsa_sk.pub"),
+    ),
+    (
+        include_bytes!("../testdata/mldsa44-ed25519"),
+        include_str!("../testdata/mldsa44-ed25519.pub"),
+    ),
 ];
 
 /// Counts, so that what it fills is known and differs each time.
@@ -55,13 +92,16 @@ fn secret(key: &PrivateKey) -> [u8; 32] {
     match key {
         PrivateKey::Ed25519 { seed, .. } => **seed,
         PrivateKey::Ecdsa { scalar, .. } => scalar[..].try_into().unwrap(),
-        PrivateKey::Rsa { .. } => panic!("not among the files of these tests"),
+        _ => panic!("not among the files of these tests"),
     }
 }
 
 #[test]
 fn files_of_ssh_keygen_are_read() {
-    for (file, line) in [(ED25519, ED25519_PUB), (ECDSA, ECDSA_PUB)] {
+    for (file, line) in [(ED25519, ED25519_PUB), (ECDSA, ECDSA_PUB)]
+        .into_iter()
+        .chain(OTHER_TYPES)
+    {
         let line = public(line);
         let file = PrivateKeyFile::parse(file).unwrap();
         assert!(!file.is_encrypted());
@@ -74,11 +114,56 @@ fn files_of_ssh_keygen_are_read() {
     }
 }
 
+/// Of a security key all but the key is there, so that it can be handed to who has the hardware.
+#[test]
+fn handles_of_security_keys_are_read() {
+    for (file, _) in OTHER_TYPES {
+        match PrivateKey::from_openssh(file).unwrap() {
+            PrivateKey::SkEd25519 { handle, .. } | PrivateKey::SkEcdsa { handle, .. } => {
+                assert_eq!(handle.application, "ssh:");
+                assert_eq!(handle.flags, 1);
+                assert!(!handle.key_handle.is_empty());
+                assert!(handle.reserved.is_empty());
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Each type once, and every file that reads makes a key that signs, but for those whose key is
+/// elsewhere or whose algorithm is not compiled in.
+#[test]
+#[cfg(all(feature = "rustcrypto", feature = "rsa"))]
+fn keys_of_all_types_sign() {
+    let provider = crate::crypto::rustcrypto::provider();
+    for (file, _) in OTHER_TYPES {
+        let key = PrivateKey::from_openssh(file).unwrap();
+        let key_type = key.public_key().key_type().to_owned();
+        let is_missing =
+            key_type.starts_with("sk-") || !cfg!(feature = "legacy") && key_type == "ssh-dss";
+        match provider.signing_key(&key) {
+            Ok(signing) => {
+                assert!(!is_missing);
+                for name in signing.algorithms() {
+                    let signature = signing.sign(name, b"sample").unwrap();
+                    let algorithm = provider.signature(name).unwrap();
+                    let verdict = algorithm.verify(&key.public_key(), b"sample", &signature);
+                    assert_eq!(verdict, Ok(()));
+                }
+            }
+            Err(error) => {
+                assert!(is_missing, "{key_type}");
+                assert_eq!(error, CryptoError::Unsupported);
+            }
+        }
+    }
+}
+
 #[test]
 fn encrypted_files_of_ssh_keygen_are_read() {
     for (file, clear) in [(ED25519_AES256_CTR, ED25519), (ECDSA_AES256_CTR, ECDSA)]
         .into_iter()
-        .chain(OTHER_CIPHERS.map(|file| (file, ED25519)))
+        .chain(OTHER_CIPHERS.iter().map(|file| (*file, ED25519)))
     {
         let (clear, comment) = PrivateKeyFile::parse(clear).unwrap().decrypt(None).unwrap();
         let file = PrivateKeyFile::parse(file).unwrap();
@@ -403,8 +488,12 @@ fn m1_m2_flipped_bits_never_change_the_public_key() {
 /// Under a cipher with a tag no bit of the section can flip unnoticed.
 #[test]
 fn m1_m2_flipped_bits_under_a_tag_are_noticed() {
-    for file in &OTHER_CIPHERS[2..5] {
-        let mut file = PrivateKeyFile::parse(file).unwrap();
+    let files = OTHER_CIPHERS
+        .iter()
+        .map(|file| PrivateKeyFile::parse(file).unwrap());
+    let tagged: Vec<_> = files.filter(|file| !file.tag.is_empty()).collect();
+    assert_eq!(tagged.len(), 3);
+    for mut file in tagged {
         for byte in [0, file.section.len() / 2, file.section.len() - 1] {
             file.section[byte] ^= 1;
             let error = file.decrypt(Some(PASSPHRASE)).unwrap_err();
@@ -472,7 +561,10 @@ fn written_files_are_those_of_ssh_keygen() {
             Ok(())
         }
     }
-    for file in [ED25519, ECDSA] {
+    for file in [ED25519, ECDSA]
+        .into_iter()
+        .chain(OTHER_TYPES.map(|(file, _)| file))
+    {
         let read = PrivateKeyFile::parse(file).unwrap();
         let (key, comment) = read.decrypt(None).unwrap();
         let written = key

@@ -1,6 +1,11 @@
 //! Keys: what a query is worth, and what a signature has to cover (RFC 4252 section 7).
 
+use bytes::{BufMut, BytesMut};
+
 use super::*;
+use crate::crypto::Signature;
+use crate::error::CryptoError;
+use crate::wire::put_string;
 
 #[test]
 fn g7_a_query_proves_nothing() {
@@ -173,4 +178,84 @@ fn g11_a_key_counts_once() {
     rig.asks(&signed(&b));
     let proof = rig.server.accept(&mut rig.out).unwrap();
     assert_eq!(proof.key(), Some(b.public_key()));
+}
+
+/// A security key whose every signature is right.
+struct Touched;
+
+impl SignatureAlgorithm for Touched {
+    fn name(&self) -> &'static str {
+        "sk-ssh-ed25519@openssh.com"
+    }
+
+    fn key_type(&self) -> &'static str {
+        self.name()
+    }
+
+    fn verify(&self, _: &PublicKey, _: &[u8], _: &Signature) -> Result<(), CryptoError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn g10_a_touch_is_needed_unless_it_is_not() {
+    let key = PublicKey::sk_ed25519(&[7; 32], "ssh:");
+    let asks = |flags: u8| {
+        let mut rig = Rig::new();
+        rig.server.accepted.push(&Touched);
+        let mut signature = BytesMut::new();
+        put_string(&mut signature, Touched.name().as_bytes());
+        put_string(&mut signature, b"right");
+        signature.put_u8(flags);
+        signature.put_u32(3);
+        let message = publickey("me", Touched.name(), key.as_blob(), Some(&signature));
+        match rig.send(&message).unwrap() {
+            Some(ServerAsk::Request { security_key, .. }) => (rig, security_key.unwrap()),
+            other => panic!("{other:?}"),
+        }
+    };
+    for (flags, user_present, user_verified) in [
+        (0, false, false),
+        (1, true, false),
+        (4, false, true),
+        (5, true, true),
+    ] {
+        let (mut rig, usage) = asks(flags);
+        let expected = SecurityKeyUse {
+            user_present,
+            user_verified,
+            counter: 3,
+        };
+        assert_eq!(usage, expected);
+        if !user_present {
+            rig.misfits(Server::accept);
+            rig.misfits(|server, out| server.accept_partial(MethodSet::PUBLICKEY, out));
+            let (again, _) = asks(flags);
+            rig = again;
+            rig.server.permit_absent_touch();
+        }
+        let proof = rig.server.accept(&mut rig.out).unwrap();
+        assert_eq!(proof.key(), Some(&key));
+    }
+    // Leave for one request is none for the next.
+    let (mut rig, _) = asks(0);
+    rig.server.permit_absent_touch();
+    rig.rejects();
+    rig.server.permit_absent_touch();
+    let mut signature = BytesMut::new();
+    put_string(&mut signature, Touched.name().as_bytes());
+    put_string(&mut signature, b"right");
+    signature.put_bytes(0, 5);
+    let message = publickey("me", Touched.name(), key.as_blob(), Some(&signature));
+    rig.send(&message).unwrap();
+    rig.misfits(Server::accept);
+    // Without flags nobody was there, whatever the algorithm makes of it.
+    let mut rig = Rig::new();
+    rig.server.accepted.push(&Touched);
+    let signature = Signature::new(Touched.name(), b"right");
+    assert_eq!(signature.security_key(), None);
+    let signature = Some(signature.as_encoded());
+    let message = publickey("me", Touched.name(), key.as_blob(), signature);
+    rig.asks(&message);
+    rig.misfits(Server::accept);
 }

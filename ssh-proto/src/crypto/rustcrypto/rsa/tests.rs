@@ -241,6 +241,17 @@ fn d3_verifying_is_bounded() {
     assert!(start.elapsed() < std::time::Duration::from_secs(2));
 }
 
+#[test]
+fn the_longest_keys_are_verified_with() {
+    let key = PublicKey::from_blob(&include_bytes!("../testdata/rsa16384.key")[..]).unwrap();
+    let signature = &include_bytes!("../testdata/rsa16384.sig")[..];
+    let signature = Signature::from_encoded(signature).unwrap();
+    assert_eq!(key.rsa_bits(), Some(16384));
+    assert_eq!(RSA_SHA2_512.verify(&key, b"sample", &signature), Ok(()));
+    let refused = RSA_SHA2_512.verify(&key, b"Sample", &signature);
+    assert_eq!(refused, Err(CryptoError::InvalidSignature));
+}
+
 /// M4: every number of a private key has to fit the others.
 #[test]
 fn m4_keys_must_fit_together() {
