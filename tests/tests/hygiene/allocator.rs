@@ -8,6 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// What is looked for: so many bytes in a row, wherever they stand.
 const CHUNK: usize = 16;
 
+/// What new memory is full of.
+pub(crate) const UNWRITTEN: u8 = 0xd5;
+
 const MAX_CHUNKS: usize = 4096;
 const MAX_LEAKS: usize = 32;
 
@@ -88,7 +91,17 @@ pub(crate) struct Watching;
 // SAFETY: forwards to the system's allocator and only reads before a block is freed.
 unsafe impl GlobalAlloc for Watching {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // Zeroed: every byte can be read later, and none is of a block that was freed before.
+        // SAFETY: as our caller promised.
+        let block = unsafe { System.alloc(layout) };
+        if !block.is_null() {
+            // Every byte can be read later, and none is of a block that was freed before.
+            // SAFETY: the block is as long as that, and nobody else's.
+            unsafe { block.write_bytes(UNWRITTEN, layout.size()) };
+        }
+        block
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as our caller promised.
         unsafe { System.alloc_zeroed(layout) }
     }

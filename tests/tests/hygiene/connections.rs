@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use ssh_proto::crypto::CryptoProvider;
 use ssh_proto::error::DisconnectReason;
 use ssh_proto::{
     AuthMethod, AuthOutcome, ChannelRequest, ClientConfig, ClientConnection, ClientEvent,
@@ -15,17 +16,18 @@ use ssh_tests::{Mode, Pair, TestRng, fixtures};
 
 use crate::allocator::{Watch, secret};
 use crate::provider::{
-    KEYS_MADE, OPENING_KEYS, PLAINTEXT, SEALING_KEYS, SPOILING, WatchedRandom, provider,
+    CLEAR, KEYS_MADE, OPENING_KEYS, PLAINTEXT, SEALING_KEYS, SPOILING, WatchedRandom, provider,
+    provider_in_clear,
 };
 
-const WRONG: &str = "wrong-password-canary-0123456789-abcdefghijklmnop";
-const OLD: &str = "expired-password-canary-2468013579-qrstuvwxyz-QRST";
-const NEW: &str = "new-password-canary-9876543210-zyxwvutsrqponmlkj-9";
-const ANSWERS: [&str; 2] = [
+pub(crate) const WRONG: &str = "wrong-password-canary-0123456789-abcdefghijklmnop";
+pub(crate) const OLD: &str = "expired-password-canary-2468013579-qrstuvwxyz-QRST";
+pub(crate) const NEW: &str = "new-password-canary-9876543210-zyxwvutsrqponmlkj-9";
+pub(crate) const ANSWERS: [&str; 2] = [
     "answer-to-a-prompt-canary-5647382910-ABCDEFGHIJKL",
     "another-answer-canary-1029384756-mnopqrstuvwxyz-MN",
 ];
-const COOKIE: &[u8] = b"0f1e2d3c4b5a69780f2e4d6c8baac9e8";
+pub(crate) const COOKIE: &[u8] = b"0f1e2d3c4b5a69780f2e4d6c8baac9e8";
 
 fn name_texts() {
     for (name, text) in [
@@ -80,21 +82,21 @@ fn scenes() -> Vec<Scene> {
 }
 
 fn pair(scene: Scene) -> Pair {
-    pair_of(scene, false)
+    pair_of(scene, false, &provider())
 }
 
-fn pair_of(scene: Scene, accepts_forged: bool) -> Pair {
+fn pair_of(scene: Scene, accepts_forged: bool, provider: &CryptoProvider) -> Pair {
     let mut limits = Limits::default();
     scene.mode.apply(&mut limits);
     let methods = MethodSet::PASSWORD | MethodSet::KEYBOARD_INTERACTIVE;
-    let client = ClientConfig::builder(provider())
+    let client = ClientConfig::builder(provider.clone())
         .kex([scene.kex])
         .ciphers([scene.cipher])
         .macs([scene.mac])
         .limits(limits.clone())
         .build()
         .unwrap();
-    let server = ServerConfig::builder(provider())
+    let server = ServerConfig::builder(provider.clone())
         .signing_host_key(fixtures::host_key())
         .auth_methods(methods)
         .dangerously_accept_forged_packets(accepts_forged)
@@ -221,8 +223,17 @@ impl ssh_tests::App<ServerConnection> for Server {
     }
 }
 
-/// Runs to the end; whether it is one that was asked for.
-fn play(pair: &mut Pair) {
+/// A session in clear, for those who look at what is sent.
+pub(crate) fn pair_in_clear() -> Pair {
+    let scene = Scene {
+        cipher: CLEAR,
+        ..SCENE
+    };
+    pair_of(scene, false, &provider_in_clear())
+}
+
+/// Runs a whole session.
+pub(crate) fn play(pair: &mut Pair) {
     let mut client = Client::default();
     pair.run(&mut client, &mut Server::default());
     assert!(client.ended, "{:?}", pair.client_end());
@@ -442,7 +453,7 @@ fn p4_forged_packets_are_wiped() {
                 cipher: "aes256-ctr",
                 ..SCENE
             };
-            let mut pair = pair_of(scene, true);
+            let mut pair = pair_of(scene, true, &provider());
             let (mut client, mut server) = (Client::default(), Server::default());
             for _ in 0..steps {
                 pair.step(&mut client, &mut server);

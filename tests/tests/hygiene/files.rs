@@ -129,13 +129,13 @@ fn p1_damaged_key_files() {
         let text = key.to_openssh(&comment(), &mut TestRng::new(61)).unwrap();
         secret("the text of a file", text.as_bytes());
         let mut outcomes = [0, 0];
-        for at in (0..text.len()).step_by(3) {
+        for at in (0..text.len()).step_by(11) {
             outcomes[usize::from(PrivateKey::from_openssh(&text.as_bytes()[..at]).is_ok())] += 1;
             let mut changed = zeroize_on_drop(text.as_bytes());
             changed.0[at] ^= 1;
             outcomes[usize::from(PrivateKey::from_openssh(&changed.0).is_ok())] += 1;
         }
-        assert!(outcomes[0] > 100, "{outcomes:?}");
+        assert!(outcomes[0] > 40, "{outcomes:?}");
         drop((key, text));
         watch.assert_clean("damaged files");
     }

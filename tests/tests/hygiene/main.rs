@@ -1,4 +1,4 @@
-//! Memory hygiene (P1, P4): no secret stands in memory that is given back, and keys do not outlive their use.
+//! Memory hygiene (P1, P3, P4): no secret stands in memory that is given back, keys do not outlive their use, and nothing leaves that was not written to leave.
 //!
 //! A global allocator looks into every block that is freed. Not seen by it: the stack, registers,
 //! and what a system pages out.
@@ -7,6 +7,7 @@ mod allocator;
 mod connections;
 mod files;
 mod provider;
+mod wire;
 
 #[global_allocator]
 static ALLOCATOR: allocator::Watching = allocator::Watching;

@@ -32,6 +32,78 @@ pub(crate) fn provider() -> CryptoProvider {
     provider
 }
 
+/// The same with one cipher, which hides nothing: [`CLEAR_TAG`] zeros stand where a tag would.
+pub(crate) fn provider_in_clear() -> CryptoProvider {
+    let mut provider = provider();
+    provider.ciphers = Cow::Borrowed(&[&Clear]);
+    provider
+}
+
+/// The name of that cipher.
+pub(crate) const CLEAR: &str = "clear";
+/// Bytes behind each of its packets.
+pub(crate) const CLEAR_TAG: usize = 16;
+
+struct Clear;
+
+impl CipherAlgorithm for Clear {
+    fn name(&self) -> &'static str {
+        CLEAR
+    }
+
+    fn key_len(&self) -> usize {
+        0
+    }
+
+    fn iv_len(&self) -> usize {
+        0
+    }
+
+    fn is_aead(&self) -> bool {
+        true
+    }
+
+    fn sealing_key(&self, _: CipherKeys<'_>) -> Result<Box<dyn SealingKey>, CryptoError> {
+        Ok(Box::new(Self))
+    }
+
+    fn opening_key(&self, _: CipherKeys<'_>) -> Result<Box<dyn OpeningKey>, CryptoError> {
+        Ok(Box::new(Self))
+    }
+}
+
+impl SealingKey for Clear {
+    fn layout(&self) -> PacketLayout {
+        PacketLayout {
+            block_len: 8,
+            length_is_padded: false,
+            tag_len: CLEAR_TAG,
+            head_len: 4,
+        }
+    }
+
+    fn seal(&mut self, _: u32, packet: &mut [u8]) -> Result<(), CryptoError> {
+        let (_, tag) = packet.split_last_chunk_mut::<CLEAR_TAG>().expect("a tag");
+        // Room that was given, and as it was given.
+        assert_eq!(*tag, [0; CLEAR_TAG]);
+        Ok(())
+    }
+}
+
+impl OpeningKey for Clear {
+    fn layout(&self) -> PacketLayout {
+        SealingKey::layout(self)
+    }
+
+    fn open_length(&mut self, _: u32, head: &mut [u8]) -> Result<u32, CryptoError> {
+        Ok(u32::from_be_bytes(*head.first_chunk().expect("a head")))
+    }
+
+    fn open(&mut self, _: u32, _: &mut [u8]) -> Result<(), CryptoError> {
+        Ok(())
+    }
+}
+
 /// Lists of a provider are of static values. The tests make few.
 fn kex(inner: &'static dyn KexAlgorithm) -> &'static dyn KexAlgorithm {
     Box::leak(Box::new(Watched(inner)))
