@@ -128,6 +128,6 @@ macro_rules! targets {
 }
 
 targets! {
-    agent_client agent_server
+    agent_client agent_server certificate
     client_stream ident negotiation openssh_key packets pair_ops public_key_line server_stream wire
 }

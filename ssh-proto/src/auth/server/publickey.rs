@@ -152,12 +152,18 @@ impl Server {
         if !key.is_well_formed() {
             return None;
         }
-        let is_used = self
-            .steps
-            .iter()
-            .any(|step| step.key.as_ref() == Some(&key));
+        // A key and its certificates are one key, as in OpenSSH.
+        let plain = plain_key(&key);
+        let mut used = self.steps.iter().filter_map(|step| step.key.as_ref());
+        let is_used = used.any(|used| plain_key(used) == plain);
         (!is_used).then_some((algorithm, key))
     }
+}
+
+/// The key that signs.
+fn plain_key(key: &PublicKey) -> PublicKey {
+    let certificate = key.certificate();
+    certificate.map_or_else(|| key.clone(), |it| it.public_key().clone())
 }
 
 /// A signature in the format of its algorithm.
