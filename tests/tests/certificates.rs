@@ -235,20 +235,18 @@ fn d8_malformed_certificates_and_wrong_proofs_of_hosts() {
         .windows(12)
         .position(|w| w == b"\0\0\0\x02\0\0\0\x08the ");
     kind[at.expect("kind and key id") + 3] = 3;
-    let spoiled: Vec<(&[u8], PeerMisbehaved)> = vec![
-        (&cut, PeerMisbehaved::BadHostKey),
+    let other = sign(&host_builder().serial(9));
+    let spoiled = [
+        (&cut[..], PeerMisbehaved::BadHostKey),
         (&long, PeerMisbehaved::BadHostKey),
         (&plain, PeerMisbehaved::BadHostKey),
         (&kind, PeerMisbehaved::BadHostKey),
         // Another certificate than the signature covers.
         (
-            sign(&host_builder().serial(9)).as_public_key().as_blob(),
+            other.as_public_key().as_blob(),
             PeerMisbehaved::BadHostKeySignature,
         ),
-    ]
-    .into_iter()
-    .map(|(blob, error)| (blob.to_vec().leak() as &[u8], error))
-    .collect();
+    ];
     chunked(|mode| {
         let run = |change: Change<'_>| {
             let mut h = Hostile::<ClientConnection>::new(mode);
@@ -268,10 +266,10 @@ fn d8_malformed_certificates_and_wrong_proofs_of_hosts() {
         let asks = |event: &ClientEvent| matches!(event, ClientEvent::HostKey(_));
         let good = run(&|_, _| {});
         assert!(good.events.iter().any(asks), "{:?}", good.events);
-        for (blob, error) in &spoiled {
+        for (blob, error) in spoiled {
             let h = run(&|reply, _| reply.host_key = blob.to_vec());
             assert!(!h.events.iter().any(asks));
-            assert_eq!(h.error(), &Error::from(*error));
+            assert_eq!(h.error(), &Error::from(error));
         }
         // Named by the certificate's algorithm; by the authority; by somebody else.
         let wrong: [&dyn Fn(&[u8]) -> Signature; 3] = [
@@ -519,7 +517,7 @@ fn h19_a_certificate_without_permissions_permits_nothing() {
             client.request(session, &request, true).expect("open");
             login.run();
             let asked =
-                |e: &ServerEvent| matches!(e, ServerEvent::Shared(Event::ChannelRequest(_)));
+                |e: &ServerEvent| matches!(e, ServerEvent::Shared(Event::Request(_)));
             assert!(!login.server.events.iter().any(asked), "{request:?}");
         }
     });
@@ -614,7 +612,7 @@ fn e9_certificates_by_the_list() {
     let certificate = sign(&user_builder());
     let blob = certificate.as_public_key().as_blob();
     let cut = PublicKey::from_blob(blob[..blob.len() - 1].to_vec()).expect("a type");
-    let server = |mode: Mode, names: &'static [&'static str]| {
+    let server = |mode: Mode, names: &[&str]| {
         let pair = Pair::builder(mode.without_rekeys())
             .server(|b| b.public_key_algorithms(names.iter().copied()))
             .build();
