@@ -225,6 +225,7 @@ fn d8_malformed_certificates_and_wrong_proofs_of_hosts() {
     let name = "ssh-ed25519-cert-v01@openssh.com";
     let certificate = sign(&host_builder());
     let blob = certificate.as_public_key().as_blob();
+    type Forge<'a> = &'a dyn Fn(&[u8]) -> Signature;
     type Change<'a> = &'a dyn Fn(&mut ssh_tests::RawReply, &[u8]);
     let mut cut = blob.to_vec();
     cut.pop();
@@ -272,7 +273,7 @@ fn d8_malformed_certificates_and_wrong_proofs_of_hosts() {
             assert_eq!(h.error(), &Error::from(error));
         }
         // Named by the certificate's algorithm; by the authority; by somebody else.
-        let wrong: [&dyn Fn(&[u8]) -> Signature; 3] = [
+        let wrong: [Forge<'_>; 3] = [
             &|hash| {
                 let right = fixtures::host_key().sign("ssh-ed25519", hash);
                 Signature::new(name, &right.expect("signs").blob()[..64])
@@ -516,8 +517,7 @@ fn h19_a_certificate_without_permissions_permits_nothing() {
             let client = &mut login.pair.client;
             client.request(session, &request, true).expect("open");
             login.run();
-            let asked =
-                |e: &ServerEvent| matches!(e, ServerEvent::Shared(Event::Request(_)));
+            let asked = |e: &ServerEvent| matches!(e, ServerEvent::Shared(Event::Request(_)));
             assert!(!login.server.events.iter().any(asked), "{request:?}");
         }
     });
