@@ -10,7 +10,7 @@ use ssh_proto::agent::{
     NotSent, RequestId, SessionBinding, SignFlags, SignResponse,
 };
 use ssh_proto::crypto::{PublicKey, Signature, SigningKey, rustcrypto};
-use ssh_proto::keys::Comment;
+use ssh_proto::keys::{Comment, PublicKeyLine};
 use ssh_proto::wire::auth::{AuthMethod, PasswordAuth, UserauthRequest};
 use ssh_proto::wire::connection::{
     ChannelOpen, ChannelOpenKind, ChannelRequest, ChannelRequestKind,
@@ -51,6 +51,7 @@ fn main() {
     logins();
     pairs();
     keys();
+    certificates();
     agents();
 }
 
@@ -422,6 +423,20 @@ fn keys() {
         "other",
         b"ssh-x AAAABXNzaC14AAAAAA== a\xff \"b\\",
     );
+}
+
+fn certificates() {
+    let folder = "../ssh-proto/src/crypto/certificate/testdata";
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap() {
+        let path = entry.unwrap().path();
+        let line = fs::read(&path).unwrap();
+        if let Ok(line) = PublicKeyLine::parse(&line)
+            && line.key.is_certificate()
+        {
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            put("certificate", name, line.key.as_blob());
+        }
+    }
 }
 
 /// Operations of the agent targets: messages as they are, bytes, and time.

@@ -12,6 +12,7 @@ pub mod provider;
 mod targets;
 
 pub use self::targets::agent::{agent_client, agent_server};
+pub use self::targets::certificate::certificate;
 pub use self::targets::keys::{openssh_key, pem_key, ppk_key, public_key_line, rfc4716_key};
 pub use self::targets::negotiation::negotiation;
 pub use self::targets::packets::packets;
@@ -23,9 +24,10 @@ pub use self::targets::wire::wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 15] = [
     ("agent_client", agent_client),
     ("agent_server", agent_server),
+    ("certificate", certificate),
     ("client_stream", client_stream),
     ("ident", ident),
     ("negotiation", negotiation),

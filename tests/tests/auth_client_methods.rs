@@ -311,8 +311,7 @@ fn hostbased_with_a_key_in_memory_and_elsewhere() {
             );
             let signature =
                 Signature::from_encoded(Bytes::copy_from_slice(sent.signature)).unwrap();
-            let algorithm = fixtures::provider().signatures[0];
-            assert_eq!(algorithm.name(), "ssh-ed25519");
+            let algorithm = fixtures::provider().signature("ssh-ed25519").unwrap();
             algorithm.verify(public, &covered, &signature).unwrap();
             succeeds(&mut h, "hostbased");
         }
@@ -526,7 +525,8 @@ fn hostbound_is_used_where_it_is_announced() {
                 let covered = message(0, &fields);
                 let signature = Bytes::copy_from_slice(signature.expect("signed"));
                 let signature = Signature::from_encoded(signature).unwrap();
-                fixtures::provider().signatures[0]
+                let algorithm = fixtures::provider().signature("ssh-ed25519").unwrap();
+                algorithm
                     .verify(key.public_key(), &covered[1..], &signature)
                     .unwrap();
                 succeeds(&mut h, "publickey");

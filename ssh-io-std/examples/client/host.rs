@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ssh_proto::HostKeyCheck;
-use ssh_proto::crypto::{CryptoProvider, PublicKey};
+use ssh_proto::crypto::{Certificate, CryptoProvider, PublicKey};
 
 use crate::known_hosts::{self, KnownHosts, Verdict};
 use crate::log;
@@ -69,7 +69,9 @@ impl Judge {
     }
 
     pub(crate) fn trust(&self, check: &HostKeyCheck) -> Trust {
-        let key = check.key();
+        // No authority is trusted: a key that comes with a certificate is judged by itself.
+        let certificate = check.certificate();
+        let key = certificate.map_or(check.key(), Certificate::public_key);
         let fingerprint = key.fingerprint(self.provider.sha256);
         log::debug(format!("Server host key: {} {fingerprint}", key.key_type()));
         match self.known.verdict(key) {

@@ -100,6 +100,7 @@ pub(super) fn put(key: &PrivateKey, certificate: &Certificate, out: &mut BytesMu
 
 #[cfg(all(test, feature = "rustcrypto"))]
 mod tests {
+    use alloc::boxed::Box;
     use alloc::vec::Vec;
 
     use super::*;
@@ -141,7 +142,7 @@ mod tests {
         let mut out = BytesMut::new();
         AgentRequest::AddIdentity(AddIdentity {
             key: key.clone(),
-            certificate: Some(certificate.clone()),
+            certificate: Some(Box::new(certificate.clone())),
             comment: b"me",
             constraints: None,
         })
@@ -161,7 +162,7 @@ mod tests {
             let Ok(AgentRequest::AddIdentity(add)) = AgentRequest::decode(&message) else {
                 panic!("{key:?}");
             };
-            assert_eq!(add.certificate.as_ref(), Some(&certificate));
+            assert_eq!(add.certificate.as_deref(), Some(&certificate));
             assert_eq!(add.key.public_key(), key.public_key());
             assert_eq!(add.comment, b"me");
             for len in 0..message.len() {

@@ -1,6 +1,7 @@
 //! Asking an agent: requests go out, replies come back in the same order (RFC 9987 section 3).
 
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -188,7 +189,7 @@ impl AgentClient {
     ) -> Result<RequestId, NotSent> {
         let add = AddIdentity {
             key: key.clone(),
-            certificate: certificate.cloned(),
+            certificate: certificate.cloned().map(Box::new),
             comment: comment.as_bytes(),
             constraints: (!constraints.is_empty()).then(|| constraints.clone()),
         };

@@ -1,5 +1,6 @@
 //! The messages of the agent protocol (RFC 9987 section 3, OpenSSH PROTOCOL.agent) as plain values.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -151,7 +152,7 @@ pub struct AddIdentity<'a> {
     /// The key.
     pub key: PrivateKey,
     /// Its certificate, by which the agent is to know and show it.
-    pub certificate: Option<Certificate>,
+    pub certificate: Option<Box<Certificate>>,
     /// Its comment.
     pub comment: &'a [u8],
     /// `Some` for `ADD_ID_CONSTRAINED`, even if there are none.
@@ -164,7 +165,7 @@ impl<'a> AddIdentity<'a> {
         let key_type = reader.text()?;
         let (key, certificate) = if is_certificate_type(key_type) {
             match certified::read(key_type, reader)? {
-                Some((key, certificate)) => (key, Some(certificate)),
+                Some((key, certificate)) => (key, Some(Box::new(certificate))),
                 None => return Ok(None),
             }
         } else {

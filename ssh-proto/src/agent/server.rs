@@ -472,7 +472,7 @@ impl AgentServer {
         // Fails where the halves of the key do not belong together.
         let mut key = keyring.provider().signing_key(&add.key).ok()?;
         if let Some(certificate) = add.certificate {
-            key = Arc::new(CertifiedKey::new(key, certificate).ok()?);
+            key = Arc::new(CertifiedKey::new(key, *certificate).ok()?);
         }
         let public = key.public_key().clone();
         // Whoever may not see a key must not change it either.

@@ -5,9 +5,9 @@
 //! Applications use a ready one, such as `rustcrypto::provider()`; the traits are for those who
 //! write another: hardware, FIPS modules, deterministic tests, fuzzing without security.
 
-mod certificate;
 #[cfg(any(feature = "aws-lc-rs", feature = "aws-lc-rs-fips"))]
 pub mod aws_lc_rs;
+mod certificate;
 #[cfg(feature = "rustcrypto")]
 mod frame;
 #[cfg(feature = "graviola")]

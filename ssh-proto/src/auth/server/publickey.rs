@@ -8,9 +8,7 @@ use bytes::Bytes;
 use super::{Attempt, AuthMethod, Checked, Server};
 use crate::auth::find_algorithm;
 use crate::auth::signed::{hostbound_signed_data, signed_data};
-use crate::crypto::{
-    PublicKey, SecurityKeyUse, Signature, SignatureAlgorithm, has_accepted_size,
-};
+use crate::crypto::{PublicKey, SecurityKeyUse, Signature, SignatureAlgorithm, has_accepted_size};
 use crate::error::ApiMisuse;
 use crate::wire::auth::{PublicKeyAuth, PublicKeyHostboundAuth};
 
@@ -172,13 +170,19 @@ impl Server {
         if !key.is_well_formed() {
             return None;
         }
-        let is_used = self
-            .steps
-            .iter()
-            .any(|step| step.key.as_ref() == Some(&key));
+        // A key and its certificates are one key, as in OpenSSH.
+        let plain = plain_key(&key);
+        let mut used = self.steps.iter().filter_map(|step| step.key.as_ref());
+        let is_used = used.any(|used| plain_key(used) == plain);
         let is_accepted = !is_used && has_accepted_size(&key, self.min_rsa_bits);
         is_accepted.then_some((algorithm, key))
     }
+}
+
+/// The key that signs.
+fn plain_key(key: &PublicKey) -> PublicKey {
+    let certificate = key.certificate();
+    certificate.map_or_else(|| key.clone(), |it| it.public_key().clone())
 }
 
 /// A signature in the format of its algorithm.

@@ -85,7 +85,9 @@ mod tests {
         ];
         for (key, data, sha1) in cases {
             let mut tag = [0; 20];
-            <Key<Sha1> as HmacKey>::new(key).unwrap().sign([data, &[]], &mut tag);
+            <Key<Sha1> as HmacKey>::new(key)
+                .unwrap()
+                .sign([data, &[]], &mut tag);
             assert_eq!(tag[..], hex(sha1));
         }
     }

@@ -2,9 +2,9 @@
 
 mod aes_ctr;
 mod aes_gcm;
-mod certificates;
 #[cfg(feature = "legacy")]
 mod cbc;
+mod certificates;
 mod chacha20poly1305;
 #[cfg(feature = "legacy")]
 mod dsa;
