@@ -69,7 +69,7 @@ impl SigningKey for ToyKey {
 
 fn key() -> ToyKey {
     let mut blob = BytesMut::new();
-    for field in [&b"ssh-rsa"[..], &[1, 0, 1], &[7; 256]] {
+    for field in [&b"ssh-rsa"[..], &[1, 0, 1], &[7; 257]] {
         put_string(&mut blob, field);
     }
     ToyKey(PublicKey::from_blob(blob.freeze()).unwrap())
