@@ -329,7 +329,7 @@ macro_rules! common_setters {
         /// put text of their choosing beside a secret finds it out piece by piece, as in CRIME
         /// (CVE-2012-4929): leave it off where others write into a session that carries secrets.
         /// It begins with authentication, so passwords are not compressed. Each direction takes
-        /// memory for its window, some 300 KiB to compress and 45 KiB to decompress.
+        /// memory for its window, some 310 KiB to compress and 45 KiB to decompress.
         pub fn compression<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
             let names: Vec<String> = names.into_iter().map(Into::into).collect();
             self.common.client_to_server.compression.edit(names.clone());

@@ -150,6 +150,11 @@ impl RawPeer {
     /// Sends this `KEXINIT`, which enters the exchange hash as it is.
     pub fn send_kexinit_payload(&mut self, payload: Vec<u8>) {
         self.send_payload(&payload);
+        self.note_sent_kexinit(payload);
+    }
+
+    /// Takes this for the `KEXINIT` that was sent, compressed perhaps.
+    pub fn note_sent_kexinit(&mut self, payload: Vec<u8>) {
         self.our_kexinit = Some(payload);
         self.our_kexinit_stale = false;
         self.agree_on_strict();

@@ -40,6 +40,11 @@ fn names_that_the_provider_does_not_know_are_told() {
     assert_eq!(both!(|b| b.macs(["crab"])), unknown());
     assert_eq!(both!(|b| b.macs_client_to_server(["crab"])), unknown());
     assert_eq!(both!(|b| b.macs_server_to_client(["crab"])), unknown());
+    assert_eq!(both!(|b| b.compression(["crab"])), unknown());
+    let one_way = both!(|b| b.compression_client_to_server(["+crab"]));
+    assert_eq!(one_way, unknown());
+    let one_way = both!(|b| b.compression_server_to_client(["^crab"]));
+    assert_eq!(one_way, unknown());
     let shown = ConfigError::UnknownAlgorithm("\x1b[A".into()).to_string();
     assert!(!shown.contains('\x1b'), "{shown}");
 }
@@ -66,6 +71,13 @@ fn lists_without_a_choice_are_told() {
         both!(|b| b.macs_server_to_client(nothing)),
     ] {
         assert_eq!(error, none("MACs"));
+    }
+    for error in [
+        both!(|b| b.compression(nothing)),
+        both!(|b| b.compression_client_to_server(["-none"])),
+        both!(|b| b.compression_server_to_client(["-*"])),
+    ] {
+        assert_eq!(error, none("compression methods"));
     }
     // Ciphers that need none do without.
     let without = both!(|b| b.ciphers(["aes256-gcm@openssh.com"]).macs(nothing));

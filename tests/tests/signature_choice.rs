@@ -48,45 +48,66 @@ impl SignatureAlgorithm for Toy {
     }
 }
 
-/// A key that could sign with SHA-1 too, and is never asked to.
+/// A key that could sign with SHA-1 too, and is asked to only where it is said.
 #[derive(Debug)]
-struct ToyKey(PublicKey);
+struct ToyKey {
+    public: PublicKey,
+    may_sha1: bool,
+}
 
 impl SigningKey for ToyKey {
     fn public_key(&self) -> &PublicKey {
-        &self.0
+        &self.public
     }
 
     fn algorithms(&self) -> &[&'static str] {
-        &["ssh-rsa", SHA512, SHA256]
+        &[SHA512, SHA256, "ssh-rsa"]
     }
 
     fn sign(&self, algorithm: &str, message: &[u8]) -> Result<Signature, CryptoError> {
-        assert_ne!(algorithm, "ssh-rsa");
+        assert!(self.may_sha1 || algorithm != "ssh-rsa");
         Ok(Signature::new(algorithm, &sum(algorithm, message)))
     }
 }
 
 fn key() -> ToyKey {
     let mut blob = BytesMut::new();
-    for field in [&b"ssh-rsa"[..], &[1, 0, 1], &[7; 256]] {
+    for field in [&b"ssh-rsa"[..], &[1, 0, 1], &[7; 257]] {
         put_string(&mut blob, field);
     }
-    ToyKey(PublicKey::from_blob(blob.freeze()).unwrap())
+    ToyKey {
+        public: PublicKey::from_blob(blob.freeze()).unwrap(),
+        may_sha1: false,
+    }
 }
 
+/// Has SHA-1 too, on request.
 fn provider() -> CryptoProvider {
     let mut provider = fixtures::provider();
-    let mut signatures = provider.signatures.into_owned();
+    let is_other = |a: &&'static dyn SignatureAlgorithm| a.key_type() != "ssh-rsa";
+    let others = |list: &[&'static dyn SignatureAlgorithm]| -> Vec<_> {
+        list.iter().copied().filter(is_other).collect()
+    };
+    let mut signatures = others(&provider.signatures);
     signatures.extend([&Toy(SHA512) as &dyn SignatureAlgorithm, &Toy(SHA256)]);
     provider.signatures = Cow::Owned(signatures);
+    let mut on_request = others(&provider.on_request.signatures);
+    on_request.push(&Toy("ssh-rsa"));
+    provider.on_request.signatures = Cow::Owned(on_request);
     provider
 }
 
 fn client() -> ClientConnection {
-    let config = ssh_proto::ClientConfig::builder(provider())
-        .build()
-        .unwrap();
+    client_with(&[""; 0])
+}
+
+/// A client of the default list, as edited by this one.
+fn client_with(edit: &[&str]) -> ClientConnection {
+    let mut config = ssh_proto::ClientConfig::builder(provider());
+    if !edit.is_empty() {
+        config = config.public_key_algorithms(edit.iter().copied());
+    }
+    let config = config.build().unwrap();
     let random = Box::new(TestRng::new(1));
     let now = Instant::EPOCH + std::time::Duration::from_secs(1000);
     ClientConnection::new(&config, fixtures::USER, random, now).unwrap()
@@ -183,6 +204,43 @@ fn s8_17_never_by_sha1() {
                     matches!(event, ClientEvent::Auth(turn) if *turn.outcome() == AuthOutcome::Failed)
                 });
                 assert_eq!(turns.count(), 1);
+            }
+        }
+    });
+}
+
+/// E8: SHA-1 that was asked for is used where the server announces it and nothing better, and never
+/// else: not for want of an announcement, nor once SHA-2 has failed.
+#[test]
+fn e8_sha1_is_used_where_it_is_asked_for_and_announced() {
+    for_each_chunking(|mode| {
+        for (announced, expected) in [
+            (None, SHA512),
+            (Some(&b""[..]), SHA512),
+            (Some(b"ssh-rsa,rsa-sha2-256"), SHA256),
+            (Some(b"unknown@example.com,\xff,ssh-rsa"), "ssh-rsa"),
+        ] {
+            let mut h = Hostile::with_connection(client_with(&["+ssh-rsa"]), mode.chunking);
+            h.advance_to(Stage::NewKeys);
+            if let Some(names) = announced {
+                h.send(&ExtInfo {
+                    extensions: vec![(b"server-sig-algs", names)],
+                });
+            }
+            h.expect_skipping_extras(number::SERVICE_REQUEST);
+            h.send_payload(&message(6, &[F::S(b"ssh-userauth")]));
+            let key = ToyKey {
+                may_sha1: expected == "ssh-rsa",
+                ..key()
+            };
+            for _ in 0..3 {
+                h.answer_turn(|client, turn| client.auth_publickey(turn, &key));
+                let packet = h.expect_skipping_extras(number::USERAUTH_REQUEST);
+                match packet.decode::<UserauthRequest<'_>>().method {
+                    WireMethod::PublicKey(sent) => assert_eq!(sent.algorithm, expected.as_bytes()),
+                    other => panic!("{other:?}"),
+                }
+                h.send_payload(&message(51, &[F::S(b"publickey"), F::B(0)]));
             }
         }
     });
