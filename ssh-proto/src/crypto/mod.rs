@@ -5,6 +5,7 @@
 //! Applications use a ready one, such as `rustcrypto::provider()`; the traits are for those who
 //! write another: hardware, FIPS modules, deterministic tests, fuzzing without security.
 
+mod dh_group;
 mod kex;
 mod key;
 mod packet;
@@ -18,7 +19,8 @@ use core::fmt;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-pub use self::kex::{DhGroup, KexAlgorithm, KexExchange, KexResponse, KexShape, SharedSecret};
+pub use self::dh_group::{DhGroup, InvalidModuli};
+pub use self::kex::{KexAlgorithm, KexExchange, KexResponse, KexShape, SharedSecret};
 pub use self::key::{
     EcdsaCurve, Fingerprint, KeyProvider, PublicKey, Signature, SignatureAlgorithm, SigningKey,
 };

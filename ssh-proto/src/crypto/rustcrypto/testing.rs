@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::crypto::SecureRandom;
 use crate::error::RandomFailed;
 
-pub(super) fn hex(text: &str) -> Vec<u8> {
+pub(in crate::crypto) fn hex(text: &str) -> Vec<u8> {
     assert!(text.len().is_multiple_of(2));
     (0..text.len())
         .step_by(2)
