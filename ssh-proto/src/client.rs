@@ -100,12 +100,13 @@ impl ClientConfigBuilder {
         }
         let transport = Arc::new(TransportConfig {
             identification: common.identification()?,
-            offer: common.offer()?,
+            offer: common.offer(Role::Client)?,
             sha256: common.provider.sha256,
             require_strict_kex: common.require_strict_kex,
             ask_before_kex: false,
             keeps_forged: common.accept_forged,
             host_keys: Vec::new(),
+            moduli: Vec::new(),
             extensions: alloc::vec![("ext-info-in-auth@openssh.com", b"0".to_vec())],
         });
         let settings = Arc::new(Settings {

@@ -9,6 +9,7 @@ use crate::crypto::{CryptoProvider, KexShape, PublicKey, SignatureAlgorithm};
 use crate::error::ApiMisuse;
 use crate::limits::{Limits, MAX_USER_NAME};
 use crate::mux::{ExtendedData, PeerOpens};
+use crate::role::Role;
 use crate::transport::ident::Identification;
 use crate::transport::kex::negotiate::{DirectionOffer, Offer};
 
@@ -135,9 +136,9 @@ impl Common {
         )?)
     }
 
-    pub(crate) fn offer(&self) -> Result<Offer, ConfigError> {
+    pub(crate) fn offer(&self, role: Role) -> Result<Offer, ConfigError> {
         let provider = &self.provider;
-        let offer = Offer {
+        let mut offer = Offer {
             kex: pick(
                 &provider.kex,
                 &provider.on_request.kex,
@@ -153,8 +154,9 @@ impl Common {
             client_to_server: self.client_to_server.offer(provider)?,
             server_to_client: self.server_to_client.offer(provider)?,
         };
-        if let Some(kex) = offer.kex.iter().find(|kex| kex.shape() != KexShape::Ecdh) {
-            return Err(ConfigError::UnknownAlgorithm(kex.name().to_owned()));
+        // What costs a server most is computed for whoever asks: only where the config says so.
+        if role == Role::Server && self.kex.is_none() {
+            offer.kex.retain(|kex| kex.shape() == KexShape::Ecdh);
         }
         let directions = [&offer.client_to_server, &offer.server_to_client];
         let any = |is_empty: fn(&DirectionOffer) -> bool| directions.into_iter().any(is_empty);
@@ -250,7 +252,9 @@ macro_rules! common_setters {
             self
         }
 
-        /// The key exchange methods to offer, in order of preference. Default: all of the provider's.
+        /// The key exchange methods to offer, in order of preference. Default: all of the
+        /// provider's, and on a server those over elliptic curves and the hybrids alone, as in
+        /// OpenSSH.
         pub fn kex<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
             self.common.kex = Some(names.into_iter().map(Into::into).collect());
             self

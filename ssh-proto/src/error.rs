@@ -104,6 +104,8 @@ pub enum PeerIncompatible {
     UnknownService,
     /// The peer lacks strict key exchange, which the config requires.
     NoStrictKex,
+    /// The client asked for a group of a size that the server has none of (RFC 4419 section 3).
+    NoDhGroup,
     /// The server asked for no proof of who the user is, which the config refuses.
     TrivialSuccess,
 }
@@ -305,7 +307,9 @@ impl Error {
             },
             Self::InvalidMessage { .. } => R::PROTOCOL_ERROR,
             Self::PeerIncompatible(
-                PeerIncompatible::NoCommonAlgorithm(_) | PeerIncompatible::NoStrictKex,
+                PeerIncompatible::NoCommonAlgorithm(_)
+                | PeerIncompatible::NoStrictKex
+                | PeerIncompatible::NoDhGroup,
             ) => R::KEY_EXCHANGE_FAILED,
             Self::PeerIncompatible(PeerIncompatible::UnknownService) => R::SERVICE_NOT_AVAILABLE,
             // The server broke no rule; it has no method that this client would take.
@@ -343,6 +347,7 @@ impl Error {
             }
             Self::PeerIncompatible(PeerIncompatible::UnknownService) => "service not available",
             Self::PeerIncompatible(PeerIncompatible::NoStrictKex) => "strict key exchange required",
+            Self::PeerIncompatible(PeerIncompatible::NoDhGroup) => "no group of a size asked for",
             Self::PeerIncompatible(PeerIncompatible::TrivialSuccess) => {
                 "authentication without proof refused"
             }
@@ -373,6 +378,9 @@ impl fmt::Display for Error {
             }
             Self::PeerIncompatible(PeerIncompatible::NoStrictKex) => {
                 f.write_str("the peer lacks strict key exchange, which is required here")
+            }
+            Self::PeerIncompatible(PeerIncompatible::NoDhGroup) => {
+                f.write_str("the peer asked for a group of a size that there is none of here")
             }
             Self::PeerIncompatible(PeerIncompatible::TrivialSuccess) => {
                 f.write_str("the server let the user in without any proof, which is refused here")
