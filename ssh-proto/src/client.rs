@@ -21,6 +21,7 @@ use crate::engine::{Core, Settings};
 use crate::error::{ApiMisuse, Error};
 use crate::limits::{Limits, MIN_KEYSTROKE_INTERVAL};
 use crate::mux::{ChannelError, ChannelId, ChannelRequest, PeerOpens, RequestId};
+use crate::role::Role;
 use crate::time::Instant;
 use crate::transport::TransportConfig;
 use crate::wire::outbox::Outbox;
