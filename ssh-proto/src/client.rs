@@ -21,6 +21,7 @@ use crate::engine::{Core, Settings};
 use crate::error::{ApiMisuse, Error};
 use crate::limits::{Limits, MIN_KEYSTROKE_INTERVAL};
 use crate::mux::{ChannelError, ChannelId, ChannelRequest, PeerOpens, RequestId};
+use crate::role::Role;
 use crate::time::Instant;
 use crate::transport::TransportConfig;
 use crate::wire::outbox::Outbox;
@@ -100,7 +101,7 @@ impl ClientConfigBuilder {
         }
         let transport = Arc::new(TransportConfig {
             identification: common.identification()?,
-            offer: common.offer()?,
+            offer: common.offer(Role::Client)?,
             sha256: common.provider.sha256,
             require_strict_kex: common.require_strict_kex,
             refuse_prefix_truncation: common.refuse_prefix_truncation,
@@ -108,6 +109,7 @@ impl ClientConfigBuilder {
             ask_before_kex: false,
             keeps_forged: common.accept_forged,
             host_keys: Vec::new(),
+            moduli: Vec::new(),
             extensions: alloc::vec![("ext-info-in-auth@openssh.com", b"0".to_vec())],
         });
         let settings = Arc::new(Settings {

@@ -12,6 +12,7 @@ use crate::crypto::{CryptoProvider, KexShape, PublicKey, SignatureAlgorithm};
 use crate::error::ApiMisuse;
 use crate::limits::{Limits, MAX_RSA_BITS, MAX_USER_NAME, MIN_RSA_BITS};
 use crate::mux::{ExtendedData, PeerOpens};
+use crate::role::Role;
 use crate::transport::ident::Identification;
 use crate::transport::kex::negotiate::{DirectionOffer, Offer};
 
@@ -144,19 +145,20 @@ impl Common {
         )?)
     }
 
-    pub(crate) fn offer(&self) -> Result<Offer, ConfigError> {
+    pub(crate) fn offer(&self, role: Role) -> Result<Offer, ConfigError> {
         let provider = &self.provider;
+        // What costs a server most is computed for whoever asks: only where the config says so.
+        let (kex, more_kex): (Vec<_>, Vec<_>) = provider
+            .kex
+            .iter()
+            .partition(|kex| role == Role::Client || kex.shape() == KexShape::Ecdh);
+        let more_kex = [&more_kex[..], &provider.on_request.kex].concat();
         let offer = Offer {
-            kex: self
-                .kex
-                .pick(&provider.kex, &provider.on_request.kex, |a| a.name())?,
+            kex: self.kex.pick(&kex, &more_kex, |a| a.name())?,
             host_keys: self.pick_signatures(&self.host_keys)?,
             client_to_server: self.client_to_server.offer(provider)?,
             server_to_client: self.server_to_client.offer(provider)?,
         };
-        if let Some(kex) = offer.kex.iter().find(|kex| kex.shape() != KexShape::Ecdh) {
-            return Err(ConfigError::UnknownAlgorithm(kex.name().to_owned()));
-        }
         let directions = [&offer.client_to_server, &offer.server_to_client];
         let any = |is_empty: fn(&DirectionOffer) -> bool| directions.into_iter().any(is_empty);
         let empty = [
@@ -236,7 +238,8 @@ macro_rules! common_setters {
         }
 
         /// The key exchange methods to offer, in order of preference. Default: all of the
-        /// provider's but for what it has on request.
+        /// provider's but for what it has on request, and on a server those over elliptic curves and
+        /// the hybrids alone, as in OpenSSH.
         ///
         /// As all lists of algorithms it is given whole, or as an edit of what was set before, at
         /// first the default, in the form of OpenSSH: its first name begins with `+` to put the

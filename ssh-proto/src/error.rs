@@ -107,6 +107,8 @@ pub enum PeerIncompatible {
     /// The server's host key is of RSA and has so many bits: fewer than the config accepts, or more
     /// than are computed with.
     HostKeySize(usize),
+    /// The client asked for a group of a size that the server has none of (RFC 4419 section 3).
+    NoDhGroup,
     /// The server asked for no proof of who the user is, which the config refuses.
     TrivialSuccess,
 }
@@ -308,7 +310,9 @@ impl Error {
             },
             Self::InvalidMessage { .. } => R::PROTOCOL_ERROR,
             Self::PeerIncompatible(
-                PeerIncompatible::NoCommonAlgorithm(_) | PeerIncompatible::NoStrictKex,
+                PeerIncompatible::NoCommonAlgorithm(_)
+                | PeerIncompatible::NoStrictKex
+                | PeerIncompatible::NoDhGroup,
             ) => R::KEY_EXCHANGE_FAILED,
             Self::PeerIncompatible(PeerIncompatible::HostKeySize(_)) => R::HOST_KEY_NOT_VERIFIABLE,
             Self::PeerIncompatible(PeerIncompatible::UnknownService) => R::SERVICE_NOT_AVAILABLE,
@@ -348,6 +352,7 @@ impl Error {
             Self::PeerIncompatible(PeerIncompatible::UnknownService) => "service not available",
             Self::PeerIncompatible(PeerIncompatible::NoStrictKex) => "strict key exchange required",
             Self::PeerIncompatible(PeerIncompatible::HostKeySize(_)) => "host key not accepted",
+            Self::PeerIncompatible(PeerIncompatible::NoDhGroup) => "no group of a size asked for",
             Self::PeerIncompatible(PeerIncompatible::TrivialSuccess) => {
                 "authentication without proof refused"
             }
@@ -381,6 +386,9 @@ impl fmt::Display for Error {
             }
             Self::PeerIncompatible(PeerIncompatible::HostKeySize(bits)) => {
                 write!(f, "an RSA host key of {bits} bits is not accepted")
+            }
+            Self::PeerIncompatible(PeerIncompatible::NoDhGroup) => {
+                f.write_str("the peer asked for a group of a size that there is none of here")
             }
             Self::PeerIncompatible(PeerIncompatible::TrivialSuccess) => {
                 f.write_str("the server let the user in without any proof, which is refused here")

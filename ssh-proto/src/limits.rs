@@ -32,6 +32,12 @@ pub const MAX_NAME: usize = 64;
 /// Bytes in an `mpint`: 16384 bits and a sign byte, as in OpenSSH.
 pub const MAX_MPINT: usize = 2049;
 
+/// Bits in the prime of a finite-field group, at least: smaller ones have been broken, or soon may be (RFC 8270).
+pub const MIN_DH_BITS: u32 = 2048;
+
+/// Bits in the prime of a finite-field group, at most: exponentiation takes the cube of it (RFC 4419 section 3).
+pub const MAX_DH_BITS: u32 = 8192;
+
 /// Entries in one `EXT_INFO` (libssh2 CVE-2026-55199: unchecked).
 pub const MAX_EXT_INFO_ENTRIES: usize = 1024;
 

@@ -14,7 +14,7 @@ use crate::auth::{MethodSet, Policy, Restrictions, Server, ServerAsk};
 use crate::config::{Common, ConfigError, common_setters};
 use crate::connection::{Connection, sealed::HasCore};
 use crate::crypto::{
-    CryptoProvider, PublicKey, SecureRandom, Signature, SignatureAlgorithm, SigningKey,
+    CryptoProvider, DhGroup, PublicKey, SecureRandom, Signature, SignatureAlgorithm, SigningKey,
     has_accepted_size,
 };
 use crate::engine::event::{Disconnected, Event};
@@ -52,6 +52,7 @@ impl ServerConfig {
         ServerConfigBuilder {
             common: Common::new(provider, Limits::default(), PeerOpens::ALL),
             host_keys: Vec::new(),
+            moduli: None,
             methods: MethodSet::default(),
             banner: None,
             ask_before_kex: false,
@@ -72,6 +73,7 @@ impl core::fmt::Debug for ServerConfig {
 pub struct ServerConfigBuilder {
     common: Common,
     host_keys: Vec<HostKey>,
+    moduli: Option<Vec<DhGroup>>,
     methods: MethodSet,
     banner: Option<String>,
     ask_before_kex: bool,
@@ -94,6 +96,14 @@ impl ServerConfigBuilder {
     /// Adds a host key that is in memory.
     pub fn signing_host_key(self, key: Arc<dyn SigningKey>) -> Self {
         self.host_key(HostKey::Local(key))
+    }
+
+    /// The groups to choose from in `diffie-hellman-group-exchange-*` (RFC 4419), where a config
+    /// names such a method: the smallest that a client asks for, and among equals a random one.
+    /// Default: groups 14 to 18 of RFC 3526. See [`DhGroup::parse_moduli`] for a file of them.
+    pub fn moduli(mut self, groups: impl IntoIterator<Item = DhGroup>) -> Self {
+        self.moduli = Some(groups.into_iter().collect());
+        self
     }
 
     /// The methods named when authentication fails. Default `publickey` and `password`. A single
@@ -164,7 +174,7 @@ impl ServerConfigBuilder {
                 return Err(ConfigError::HostKeySize(key.public_key().clone()));
             }
         }
-        let mut offer = common.offer()?;
+        let mut offer = common.offer(Role::Server)?;
         offer.host_keys.retain(|a| {
             self.host_keys
                 .iter()
@@ -185,6 +195,7 @@ impl ServerConfigBuilder {
             ask_before_kex: self.ask_before_kex,
             keeps_forged: common.accept_forged,
             host_keys: self.host_keys,
+            moduli: self.moduli.unwrap_or_else(default_moduli),
             extensions: alloc::vec![
                 ("server-sig-algs", sig_algs.as_str().as_bytes().to_vec()),
                 ("publickey-hostbound@openssh.com", b"0".to_vec()),
@@ -209,6 +220,13 @@ impl ServerConfigBuilder {
         });
         Ok(Arc::new(ServerConfig { settings, auth }))
     }
+}
+
+fn default_moduli() -> Vec<DhGroup> {
+    [2048, 3072, 4096, 6144, 8192]
+        .into_iter()
+        .filter_map(DhGroup::modp)
+        .collect()
 }
 
 /// What a server connection tells its application.

@@ -37,8 +37,6 @@
 //! of authentication alone are beside the code, as are ports that are bound in `ssh-io-std`. These
 //! items have no test yet, since what they attack is not there to be attacked:
 //!
-//! - C13: finite-field Diffie-Hellman; C17, C18: group exchange. No such method is offered; the
-//!   messages are refused (`c8_`).
 //! - D8: host certificates; D9: RSA signatures of our own. A key of either kind is refused (`d1_`,
 //!   `d3_`).
 //! - G9, of RSA: sizes and exponents. Such keys fail by their algorithm's name (`g9_`, `e9_`).
@@ -79,6 +77,6 @@ pub use self::login::Login;
 pub use self::mode::{Chunking, Mode, for_each_chunking, for_each_mode};
 pub use self::pair::{Pair, PairBuilder};
 pub use self::raw::{RawPacket, RawPeer};
-pub use self::raw_kex::{RawOffer, RawReply};
+pub use self::raw_kex::{RawGex, RawOffer, RawReply, mpint};
 pub use self::rng::TestRng;
 pub use self::transcript::Transcript;

@@ -11,7 +11,7 @@ use ssh_proto::wire::{Message, number};
 use std::sync::Arc;
 
 use crate::fixtures;
-use crate::raw_kex::{Pending, RawOffer};
+use crate::raw_kex::{Pending, RawGex, RawOffer};
 use crate::rng::TestRng;
 
 /// A packet that the connection under test sent.
@@ -92,6 +92,8 @@ pub struct RawPeer {
     /// The shared secret in the encoding in which it is hashed, where the test knows it beforehand
     /// and does not rely on [`SharedSecret`](ssh_proto::crypto::SharedSecret) for it.
     pub known_secret: Option<Vec<u8>>,
+    /// The group of an exchange whose server chooses it.
+    pub gex: RawGex,
     /// The other side's `DISCONNECT`s.
     pub disconnects: Vec<DisconnectReason>,
     pub(crate) first_kexinit_seen: bool,
@@ -149,6 +151,7 @@ impl RawPeer {
             session_id: None,
             peer_host_key: None,
             known_secret: None,
+            gex: RawGex::default(),
             disconnects: Vec::new(),
             first_kexinit_seen: false,
             our_kexinit_stale: false,

@@ -2,13 +2,20 @@
 
 use ssh_proto::Role;
 use ssh_proto::crypto::{
-    CipherKeys, CryptoProvider, HashAlgorithm, KexAlgorithm, KexExchange, OpeningKey, PublicKey,
-    SealingKey, SharedSecret, Signature,
+    CipherKeys, CryptoProvider, DhGroup, HashAlgorithm, KexAlgorithm, KexExchange, KexShape,
+    OpeningKey, PublicKey, SealingKey, SharedSecret, Signature,
 };
-use ssh_proto::wire::kex::{KexEcdhInit, KexEcdhReply, KexInit};
-use ssh_proto::wire::{Message, NameList, number};
+use ssh_proto::wire::kex::KexInit;
+use ssh_proto::wire::{Message, NameList, Reader, number};
 
 use crate::raw::{RawPacket, RawPeer, payload_of};
+
+const CHEAPEST: [&str; 4] = [
+    "ecdh-sha2-nistp256",
+    "curve25519-sha256@libssh.org",
+    "curve25519-sha256",
+    "mlkem768x25519-sha256",
+];
 
 /// The lists of a `KEXINIT`, free to be changed.
 #[derive(Debug, Clone)]
@@ -40,9 +47,11 @@ impl RawOffer {
         let ciphers = names(provider.ciphers.iter().map(|a| a.name()));
         let macs = names(provider.macs.iter().map(|a| a.name()));
         let compression = vec!["none".to_owned()];
+        let mut kex = names(provider.kex.iter().map(|a| a.name()));
+        // What costs little stands first, and hides nothing.
+        kex.sort_by_key(|name| CHEAPEST.iter().position(|cheap| cheap == name).unwrap_or(9));
         Self {
-            // The post-quantum hybrid costs most and shows least.
-            kex: names(provider.kex.iter().map(|a| a.name()).rev()),
+            kex,
             // Its keys are plain ones.
             host_keys: names(
                 (provider.signatures.iter().map(|a| a.name()))
@@ -63,10 +72,46 @@ impl RawOffer {
 pub struct RawReply {
     /// The host key blob.
     pub host_key: Vec<u8>,
-    /// The ephemeral public value.
+    /// The ephemeral public value: what stands in its `string`, or in its `mpint`.
     pub public: Vec<u8>,
     /// The signature, encoded.
     pub signature: Vec<u8>,
+}
+
+/// A group exchange: what the client asked for, and the content of the `mpint`s that it got.
+#[derive(Debug, Clone, Default)]
+pub struct RawGex {
+    /// The smallest, the preferred and the largest size.
+    pub request: [u32; 3],
+    /// The prime.
+    pub prime: Vec<u8>,
+    /// The generator.
+    pub generator: Vec<u8>,
+}
+
+/// The content of the `mpint` of a magnitude (RFC 4251 section 5).
+pub fn mpint(magnitude: &[u8]) -> Vec<u8> {
+    let zeros = magnitude.iter().take_while(|byte| **byte == 0).count();
+    let digits = &magnitude[zeros..];
+    let pad = digits.first().is_some_and(|byte| byte & 0x80 != 0);
+    [&[0][..usize::from(pad)], digits].concat()
+}
+
+fn strings(number: u8, strings: &[&[u8]]) -> Vec<u8> {
+    let mut payload = vec![number];
+    for string in strings {
+        payload.extend((string.len() as u32).to_be_bytes());
+        payload.extend(*string);
+    }
+    payload
+}
+
+/// The `string`s or `mpint`s behind the number.
+fn read_strings<const N: usize>(packet: &RawPacket) -> [Vec<u8>; N] {
+    let mut reader = Reader::new(&packet.payload[1..]);
+    let strings = [(); N].map(|()| reader.string().expect("a string").to_vec());
+    reader.finish().expect("the end");
+    strings
 }
 
 /// What an exchange under way has made.
@@ -232,15 +277,86 @@ impl RawPeer {
         self.provider.kex(&name).expect("a method of the provider")
     }
 
+    fn shape(&self) -> KexShape {
+        self.kex_algorithm().shape()
+    }
+
+    /// The numbers of the messages of both public values.
+    fn numbers(&self) -> [u8; 2] {
+        match self.shape() {
+            KexShape::DhGex => [number::KEX_DH_GEX_INIT, number::KEX_DH_GEX_REPLY],
+            _ => [number::KEX_ECDH_INIT, number::KEX_ECDH_REPLY],
+        }
+    }
+
+    /// A public value of the provider as the content of its `string` or `mpint`.
+    fn content(&self, public: &[u8]) -> Vec<u8> {
+        match self.shape() {
+            KexShape::Ecdh => public.to_vec(),
+            _ => mpint(public),
+        }
+    }
+
+    /// And back.
+    fn value(&self, content: &[u8]) -> Vec<u8> {
+        match (self.shape(), content) {
+            (KexShape::Dh | KexShape::DhGex, [0, digits @ ..]) => digits.to_vec(),
+            _ => content.to_vec(),
+        }
+    }
+
+    fn group(&self) -> Option<DhGroup> {
+        (self.shape() == KexShape::DhGex).then(|| {
+            let RawGex {
+                prime, generator, ..
+            } = &self.gex;
+            DhGroup::new(prime, generator).expect("a good group")
+        })
+    }
+
+    /// Client: asks for a group.
+    pub fn send_gex_request(&mut self, request: [u32; 3]) {
+        self.gex.request = request;
+        let mut payload = vec![number::KEX_DH_GEX_REQUEST];
+        payload.extend(request.map(u32::to_be_bytes).concat());
+        self.send_payload(&payload);
+    }
+
+    /// Client: takes the server's group.
+    ///
+    /// # Panics
+    /// If it is malformed.
+    pub fn read_gex_group(&mut self, packet: &RawPacket) {
+        assert_eq!(packet.number(), number::KEX_DH_GEX_GROUP);
+        [self.gex.prime, self.gex.generator] = read_strings(packet);
+    }
+
+    /// Server: answers a request with a group, whose numbers are the content of `mpint`s.
+    ///
+    /// # Panics
+    /// If the request is malformed.
+    pub fn send_gex_group(&mut self, request: &RawPacket, prime: &[u8], generator: &[u8]) {
+        assert_eq!(request.number(), number::KEX_DH_GEX_REQUEST);
+        let mut reader = Reader::new(&request.payload[1..]);
+        self.gex = RawGex {
+            request: [(); 3].map(|()| reader.u32().expect("a size")),
+            prime: prime.to_vec(),
+            generator: generator.to_vec(),
+        };
+        reader.finish().expect("the end");
+        let payload = strings(number::KEX_DH_GEX_GROUP, &[prime, generator]);
+        self.send_payload(&payload);
+    }
+
     /// Client: makes an ephemeral key and the message that carries it.
     pub fn make_kex_init(&mut self) -> Vec<u8> {
         let exchange = self
             .kex_algorithm()
-            .start(None, &mut self.rng)
+            .start(self.group().as_ref(), &mut self.rng)
             .expect("ephemeral key");
-        let public = exchange.public().to_vec();
+        let public = self.content(exchange.public());
         self.pending = Pending::Ephemeral(exchange);
-        payload_of(&KexEcdhInit { public: &public })
+        strings(self.numbers()[0], &[&public])
     }
 
     /// Client: sends its ephemeral key.
@@ -254,15 +370,18 @@ impl RawPeer {
     /// # Panics
     /// If the reply is wrong, or no ephemeral key was made.
     pub fn read_kex_reply(&mut self, packet: &RawPacket) {
-        let reply: KexEcdhReply<'_> = packet.decode();
+        assert_eq!(packet.number(), self.numbers()[1]);
+        let [host_key, theirs, signature] = read_strings(packet);
         let Pending::Ephemeral(exchange) = std::mem::take(&mut self.pending) else {
             panic!("no ephemeral key");
         };
-        let public = exchange.public().to_vec();
-        let secret = exchange.complete(reply.public).expect("shared secret");
-        let hash = self.exchange_hash(reply.host_key, &public, reply.public, &secret);
-        let key = PublicKey::from_blob(reply.host_key.to_vec()).expect("host key");
-        let signature = Signature::from_encoded(reply.signature.to_vec()).expect("signature");
+        let ours = self.content(exchange.public());
+        let secret = exchange
+            .complete(&self.value(&theirs))
+            .expect("shared secret");
+        let hash = self.exchange_hash(&host_key, &ours, &theirs, &secret);
+        let key = PublicKey::from_blob(host_key.clone()).expect("host key");
+        let signature = Signature::from_encoded(signature).expect("signature");
         let algorithm = self.agreement().host_key;
         assert_eq!(signature.algorithm(), algorithm);
         self.provider
@@ -270,7 +389,7 @@ impl RawPeer {
             .expect("an algorithm of the provider")
             .verify(&key, &hash, &signature)
             .expect("the signature over the exchange hash is right");
-        self.peer_host_key = Some(reply.host_key.to_vec());
+        self.peer_host_key = Some(host_key);
         self.set_secrets(secret, hash);
     }
 
@@ -280,33 +399,36 @@ impl RawPeer {
     /// # Panics
     /// If the client's value is bad.
     pub fn make_reply(&mut self, init: &RawPacket) -> RawReply {
-        let init: KexEcdhInit<'_> = init.decode();
+        assert_eq!(init.number(), self.numbers()[0]);
+        let [theirs] = read_strings(init);
         let response = self
             .kex_algorithm()
-            .respond(None, init.public, &mut self.rng)
+            .respond(self.group().as_ref(), &self.value(&theirs), &mut self.rng)
             .expect("a good public value");
+        let ours = self.content(&response.public);
         let host_key = self.host_key.public_key().as_blob().to_vec();
-        let hash = self.exchange_hash(&host_key, init.public, &response.public, &response.secret);
+        let hash = self.exchange_hash(&host_key, &theirs, &ours, &response.secret);
         let algorithm = self.host_key.algorithms()[0];
         let signature = self.host_key.sign(algorithm, &hash).expect("signature");
         self.set_secrets(response.secret, hash);
         RawReply {
             host_key,
-            public: response.public,
+            public: ours,
             signature: signature.as_encoded().to_vec(),
         }
     }
 
     /// Server: sends a reply.
     pub fn send_reply(&mut self, reply: &RawReply) {
-        self.send(&KexEcdhReply {
-            host_key: &reply.host_key,
-            public: &reply.public,
-            signature: &reply.signature,
-        });
+        let payload = strings(
+            self.numbers()[1],
+            &[&reply.host_key, &reply.public, &reply.signature],
+        );
+        self.send_payload(&payload);
     }
 
-    /// H (RFC 4253 section 8, RFC 5656 section 4).
+    /// H (RFC 4253 section 8, RFC 4419 section 3, RFC 5656 section 4). Public values are the
+    /// content of their `string`s or `mpint`s, which are hashed alike.
     fn exchange_hash(
         &self,
         host_key: &[u8],
@@ -324,17 +446,20 @@ impl RawPeer {
         ];
         let (client, server) = of(self.role, [(ours, theirs), (theirs, ours)]);
         let mut hashed = Vec::new();
-        for part in [
-            client[0],
-            server[0],
-            client[1],
-            server[1],
-            host_key,
-            client_public,
-            server_public,
-        ] {
+        let put = |hashed: &mut Vec<u8>, part: &[u8]| {
             hashed.extend((part.len() as u32).to_be_bytes());
             hashed.extend(part);
+        };
+        for part in [client[0], server[0], client[1], server[1], host_key] {
+            put(&mut hashed, part);
+        }
+        if self.shape() == KexShape::DhGex {
+            hashed.extend(self.gex.request.map(u32::to_be_bytes).concat());
+            put(&mut hashed, &self.gex.prime);
+            put(&mut hashed, &self.gex.generator);
+        }
+        for part in [client_public, server_public] {
+            put(&mut hashed, part);
         }
         hashed.extend(self.encoded(secret));
         self.hash().hash(&[&hashed]).as_ref().to_vec()
@@ -430,18 +555,32 @@ impl RawPeer {
     /// One packet of a key exchange that behaves: answers what the other side sent with what is
     /// due. `false` if it is no message of key exchange.
     pub fn answer_kex(&mut self, packet: &RawPacket) -> bool {
-        match (self.role, packet.number()) {
-            (Role::Client, number::KEXINIT) => self.send_kex_init(),
-            (Role::Client, number::KEX_ECDH_REPLY) => {
+        let gex = self.our_kexinit.is_some()
+            && self.peer_kexinit.is_some()
+            && self.shape() == KexShape::DhGex;
+        match (self.role, packet.number(), gex) {
+            (Role::Client, number::KEXINIT, false) => self.send_kex_init(),
+            (Role::Client, number::KEXINIT, true) => self.send_gex_request([2048, 2048, 8192]),
+            (Role::Client, number::KEX_DH_GEX_GROUP, true) => {
+                self.read_gex_group(packet);
+                self.send_kex_init();
+            }
+            (Role::Client, number::KEX_ECDH_REPLY, false)
+            | (Role::Client, number::KEX_DH_GEX_REPLY, true) => {
                 self.read_kex_reply(packet);
                 self.send_newkeys();
             }
-            (Role::Server, number::KEX_ECDH_INIT) => {
+            (Role::Server, number::KEX_DH_GEX_REQUEST, true) => {
+                let group = DhGroup::ffdhe(2048).expect("a group of RFC 7919");
+                self.send_gex_group(packet, &mpint(group.prime()), &mpint(group.generator()));
+            }
+            (Role::Server, number::KEX_ECDH_INIT, false)
+            | (Role::Server, number::KEX_DH_GEX_INIT, true) => {
                 let reply = self.make_reply(packet);
                 self.send_reply(&reply);
                 self.send_newkeys();
             }
-            (Role::Server, number::KEXINIT) | (_, number::NEWKEYS) => {}
+            (Role::Server, number::KEXINIT, _) | (_, number::NEWKEYS, _) => {}
             _ => return false,
         }
         true

@@ -110,13 +110,21 @@ fn c20_the_session_id_stays() {
             first.as_bytes(),
             h.peer.session_id.as_deref().expect("made")
         );
-        for kex in [CURVE, "ecdh-sha2-nistp256", "mlkem768x25519-sha256"] {
+        // From a hash to a longer one, to a shorter one, and through each length.
+        for kex in [
+            "ecdh-sha2-nistp521",
+            CURVE,
+            "ecdh-sha2-nistp384",
+            "mlkem768x25519-sha256",
+            "sntrup761x25519-sha512",
+            "ecdh-sha2-nistp256",
+        ] {
             h.peer.offer.kex = vec![kex.into()];
             h.rekey();
             assert_ne!(h.peer.latest_hash(), first.as_bytes());
         }
         assert!(negotiated(&h).iter().all(|n| n.session_id == first));
-        assert_eq!(negotiated(&h).len(), 4);
+        assert_eq!(negotiated(&h).len(), 7);
         assert_eq!(h.connection.session_id(), Some(&first));
         h.does_not_know(&[200]);
     }

@@ -6,7 +6,7 @@ use core::fmt;
 
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::{HashAlgorithm, SecureRandom};
+use super::{DhGroup, HashAlgorithm, SecureRandom};
 use crate::error::CryptoError;
 
 /// How the public values of a method travel.
@@ -19,15 +19,6 @@ pub enum KexShape {
     Dh,
     /// Messages 30 to 34, the group chosen by the server (RFC 4419).
     DhGex,
-}
-
-/// A finite-field group (RFC 4419 section 3): big-endian, without leading zeros.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DhGroup {
-    /// The safe prime.
-    pub prime: Vec<u8>,
-    /// The generator of the subgroup.
-    pub generator: Vec<u8>,
 }
 
 /// A key exchange method.

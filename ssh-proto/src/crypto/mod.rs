@@ -8,6 +8,7 @@
 #[cfg(any(feature = "aws-lc-rs", feature = "aws-lc-rs-fips"))]
 pub mod aws_lc_rs;
 mod certificate;
+mod dh_group;
 #[cfg(feature = "rustcrypto")]
 mod frame;
 #[cfg(feature = "graviola")]
@@ -33,7 +34,8 @@ pub use self::certificate::{
 };
 #[cfg(feature = "agent")]
 pub(crate) use self::certificate::{is_certificate_type, plain_key_type};
-pub use self::kex::{DhGroup, KexAlgorithm, KexExchange, KexResponse, KexShape, SharedSecret};
+pub use self::dh_group::{DhGroup, InvalidModuli};
+pub use self::kex::{KexAlgorithm, KexExchange, KexResponse, KexShape, SharedSecret};
 pub use self::key::{
     EcdsaCurve, Fingerprint, KeyProvider, PublicKey, Signature, SignatureAlgorithm, SigningKey,
 };

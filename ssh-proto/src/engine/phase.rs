@@ -76,8 +76,13 @@ fn before_first_kexinit(number: u8) -> Verdict {
 /// The one message of key exchange that is due.
 fn expected(stage: KexStage) -> Option<u8> {
     match stage {
+        // The same numbers in each method with fixed parameters.
         KexStage::Init => Some(KEX_ECDH_INIT),
         KexStage::Reply => Some(KEX_ECDH_REPLY),
+        KexStage::GexRequest => Some(KEX_DH_GEX_REQUEST),
+        KexStage::GexGroup => Some(KEX_DH_GEX_GROUP),
+        KexStage::GexInit => Some(KEX_DH_GEX_INIT),
+        KexStage::GexReply => Some(KEX_DH_GEX_REPLY),
         KexStage::NewKeys => Some(NEWKEYS),
         KexStage::Open | KexStage::Guess | KexStage::Paused => None,
     }

@@ -11,11 +11,15 @@ const PHASES: [Phase; 4] = [
     Phase::Auth,
     Phase::Connection,
 ];
-const STAGES: [KexStage; 6] = [
+const STAGES: [KexStage; 10] = [
     KexStage::Open,
     KexStage::Guess,
     KexStage::Init,
     KexStage::Reply,
+    KexStage::GexRequest,
+    KexStage::GexGroup,
+    KexStage::GexInit,
+    KexStage::GexReply,
     KexStage::NewKeys,
     KexStage::Paused,
 ];
@@ -69,6 +73,23 @@ fn line(role: Role, phase: Phase, stage: KexStage, strict: bool) -> Line {
             deliver: "1 31",
             ..NOTHING
         },
+        // RFC 4419 section 5: 30 is the form of the request from before the RFC, and never due (C18).
+        (P::FirstKex, K::GexRequest, true, _) => Line {
+            deliver: "1 34",
+            ..NOTHING
+        },
+        (P::FirstKex, K::GexGroup, true, _) => Line {
+            deliver: "1 31",
+            ..NOTHING
+        },
+        (P::FirstKex, K::GexInit, true, _) => Line {
+            deliver: "1 32",
+            ..NOTHING
+        },
+        (P::FirstKex, K::GexReply, true, _) => Line {
+            deliver: "1 33",
+            ..NOTHING
+        },
         (P::FirstKex, K::NewKeys, true, _) => Line {
             deliver: "1 21",
             ..NOTHING
@@ -95,6 +116,30 @@ fn line(role: Role, phase: Phase, stage: KexStage, strict: bool) -> Line {
             unimplemented: "8-19 22-29",
             ..NOTHING
         },
+        (P::FirstKex, K::GexRequest, false, _) => Line {
+            deliver: "1-4 34",
+            ignore: "192",
+            unimplemented: "8-19 22-29",
+            ..NOTHING
+        },
+        (P::FirstKex, K::GexGroup, false, _) => Line {
+            deliver: "1-4 31",
+            ignore: "192",
+            unimplemented: "8-19 22-29",
+            ..NOTHING
+        },
+        (P::FirstKex, K::GexInit, false, _) => Line {
+            deliver: "1-4 32",
+            ignore: "192",
+            unimplemented: "8-19 22-29",
+            ..NOTHING
+        },
+        (P::FirstKex, K::GexReply, false, _) => Line {
+            deliver: "1-4 33",
+            ignore: "192",
+            unimplemented: "8-19 22-29",
+            ..NOTHING
+        },
         (P::FirstKex, K::NewKeys, false, _) => Line {
             deliver: "1-4 21",
             ignore: "192",
@@ -117,6 +162,26 @@ fn line(role: Role, phase: Phase, stage: KexStage, strict: bool) -> Line {
         },
         (_, K::Reply, _, _) => Line {
             deliver: "1-4 31",
+            unimplemented: "8-19 22-29",
+            ..NOTHING
+        },
+        (_, K::GexRequest, _, _) => Line {
+            deliver: "1-4 34",
+            unimplemented: "8-19 22-29",
+            ..NOTHING
+        },
+        (_, K::GexGroup, _, _) => Line {
+            deliver: "1-4 31",
+            unimplemented: "8-19 22-29",
+            ..NOTHING
+        },
+        (_, K::GexInit, _, _) => Line {
+            deliver: "1-4 32",
+            unimplemented: "8-19 22-29",
+            ..NOTHING
+        },
+        (_, K::GexReply, _, _) => Line {
+            deliver: "1-4 33",
             unimplemented: "8-19 22-29",
             ..NOTHING
         },
@@ -222,7 +287,7 @@ fn c1_the_table_agrees_with_a_second_copy() {
             asked += 1;
         }
     }
-    assert_eq!(asked, 2 * 4 * 6 * 2 * 256);
+    assert_eq!(asked, 2 * 4 * 10 * 2 * 256);
 }
 
 /// B11, C7, C8, C9, G1, G2 as rules over all situations, from another angle than the lines.
@@ -242,8 +307,8 @@ fn g1_rules_that_hold_everywhere() {
         );
         // The stages in which the other role awaits these are none of ours.
         let never: &[u8] = match (situation.role, situation.stage) {
-            (Role::Server, KexStage::Open) => &[6, 21, 30, 31, 51, 52, 53],
-            (Role::Client, KexStage::Open) => &[5, 21, 30, 31, 50],
+            (Role::Server, KexStage::Open) => &[6, 21, 30, 31, 32, 33, 34, 51, 52, 53],
+            (Role::Client, KexStage::Open) => &[5, 21, 30, 31, 32, 33, 34, 50],
             (Role::Server, _) => &[6, 51, 52, 53],
             (Role::Client, _) => &[5, 50],
         };
@@ -254,6 +319,13 @@ fn g1_rules_that_hold_everywhere() {
                 "C7, C8, G2: {number} in {situation:?}"
             );
         }
+        // One number of the method is due at a time, or any as a guess.
+        let of_method = (30..=49).filter(|n| verdict(*n) == Verdict::Deliver);
+        let due = !matches!(
+            situation.stage,
+            KexStage::Open | KexStage::Guess | KexStage::NewKeys | KexStage::Paused
+        );
+        assert_eq!(of_method.count(), usize::from(due), "C7, C8: {situation:?}");
         if situation.stage != KexStage::Open {
             let before_keys = (50..=191).chain(5..=7);
             assert!(

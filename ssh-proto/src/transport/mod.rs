@@ -17,13 +17,13 @@ use bytes::{Bytes, BytesMut};
 
 use self::ident::Identification;
 use self::kex::negotiate::Offer;
-use self::kex::{Idents, Kex, KexAsk, KexItem, Negotiated};
+use self::kex::{Idents, Kex, KexAsk, KexItem, KexStage, Negotiated};
 use self::recv::RecvHalf;
 pub(crate) use self::recv::{MacFailure, Packet};
 use self::rekey::{PeerRekeys, RekeyPolicy};
 use self::send::SendHalf;
 pub(crate) use self::stream::RandomStream;
-use crate::crypto::{HashAlgorithm, PublicKey, SecureRandom, Signature, SigningKey};
+use crate::crypto::{DhGroup, HashAlgorithm, PublicKey, SecureRandom, Signature, SigningKey};
 use crate::error::{Error, PeerMisbehaved, RandomFailed};
 use crate::limits::Limits;
 use crate::role::Role;
@@ -92,6 +92,8 @@ pub(crate) struct TransportConfig {
     pub(crate) keeps_forged: bool,
     /// A server's; empty on a client.
     pub(crate) host_keys: Vec<HostKey>,
+    /// The groups that a server chooses from; empty on a client.
+    pub(crate) moduli: Vec<DhGroup>,
     /// The extensions that we announce (RFC 8308).
     pub(crate) extensions: Vec<(&'static str, Vec<u8>)>,
 }
@@ -265,13 +267,23 @@ impl Transport {
             }
             number => {
                 let idents = idents(&self.config, self.peer_identification.as_ref())?;
-                match (self.role, number) {
-                    (Role::Server, number::KEX_ECDH_INIT) => {
-                        self.kex
-                            .handle_init(&packet.payload, idents, &mut *self.random)?
+                let random = &mut *self.random;
+                let payload = &packet.payload;
+                // The numbers are those of the stage, whichever method that is.
+                match self.kex.stage() {
+                    KexStage::GexRequest => {
+                        self.kex.handle_gex_request(payload, random)?;
+                        None
                     }
-                    (Role::Client, number::KEX_ECDH_REPLY) => {
-                        self.kex.handle_reply(&packet.payload, idents)?
+                    KexStage::GexGroup => {
+                        self.kex.handle_gex_group(payload, random)?;
+                        None
+                    }
+                    KexStage::Init | KexStage::GexInit => {
+                        self.kex.handle_init(payload, idents, random)?
+                    }
+                    KexStage::Reply | KexStage::GexReply => {
+                        self.kex.handle_reply(payload, idents)?
                     }
                     _ => return Err(PeerMisbehaved::UnexpectedMessage(number).into()),
                 }

@@ -42,7 +42,10 @@ mod shown {
     use crate::wire::auth::*;
     use crate::wire::connection::*;
     use crate::wire::extension::{ExtInfo, Ping, Pong};
-    use crate::wire::kex::{KexEcdhInit, KexEcdhReply, KexInit, NewKeys};
+    use crate::wire::kex::{
+        KexDhGexGroup, KexDhGexInit, KexDhGexReply, KexDhGexRequest, KexEcdhInit, KexEcdhReply,
+        KexInit, NewKeys,
+    };
     use crate::wire::show::Shown;
     use crate::wire::transport::*;
     use crate::wire::{Message, number};
@@ -60,6 +63,7 @@ mod shown {
         Password,
         KeyboardInteractive,
         Gssapi,
+        DhGex,
     }
 
     impl Method {
@@ -124,9 +128,15 @@ mod shown {
             if !self.wants(number) {
                 return;
             }
-            if number == number::USERAUTH_REQUEST {
-                self.method = UserauthRequest::from_payload(payload)
-                    .map_or(Method::None, |request| Method::of(&request.method));
+            match number {
+                number::USERAUTH_REQUEST => {
+                    self.method = UserauthRequest::from_payload(payload)
+                        .map_or(Method::None, |request| Method::of(&request.method));
+                }
+                // One of both is over where the other begins.
+                number::KEX_DH_GEX_REQUEST => self.method = Method::DhGex,
+                number::KEXINIT => self.method = Method::None,
+                _ => {}
             }
             let body = Body {
                 method: self.method,
@@ -293,7 +303,11 @@ mod shown {
                 _, EXT_INFO => ExtInfo<'p>;
                 _, KEXINIT => KexInit<'p>;
                 _, NEWKEYS => NewKeys;
-                // The methods that there are have this shape.
+                Method::DhGex, KEX_DH_GEX_REQUEST => KexDhGexRequest;
+                Method::DhGex, KEX_DH_GEX_GROUP => KexDhGexGroup<'p>;
+                Method::DhGex, KEX_DH_GEX_INIT => KexDhGexInit<'p>;
+                Method::DhGex, KEX_DH_GEX_REPLY => KexDhGexReply<'p>;
+                // Those of a fixed group have the same numbers and look the same.
                 _, KEX_ECDH_INIT => KexEcdhInit<'p>;
                 _, KEX_ECDH_REPLY => KexEcdhReply<'p>;
                 _, USERAUTH_REQUEST => UserauthRequest<'p>;
@@ -344,12 +358,13 @@ mod shown {
 
         use super::*;
 
-        const METHODS: [Method; 5] = [
+        const METHODS: [Method; 6] = [
             Method::None,
             Method::PublicKey,
             Method::Password,
             Method::KeyboardInteractive,
             Method::Gssapi,
+            Method::DhGex,
         ];
 
         #[test]

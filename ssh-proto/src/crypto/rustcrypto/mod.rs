@@ -12,6 +12,7 @@ mod ecdsa;
 mod ed25519;
 mod hash;
 mod hmac;
+mod kex_dh;
 mod kex_ecdh;
 mod kex_hybrid;
 mod kex_nist;
@@ -38,7 +39,8 @@ use super::{
     NoCompression, OnRequest, SignatureAlgorithm,
 };
 
-static KEX: [&dyn KexAlgorithm; 8] = [
+/// The last four are a client's alone by default.
+static KEX: [&dyn KexAlgorithm; 12] = [
     &kex_hybrid::MLKEM768X25519_SHA256,
     &kex_hybrid::SNTRUP761X25519_SHA512,
     &kex_hybrid::SNTRUP761X25519_SHA512_OPENSSH,
@@ -47,11 +49,23 @@ static KEX: [&dyn KexAlgorithm; 8] = [
     &kex_nist::ECDH_SHA2_NISTP256,
     &kex_nist::ECDH_SHA2_NISTP384,
     &kex_nist::ECDH_SHA2_NISTP521,
+    &kex_dh::GROUP_EXCHANGE_SHA256,
+    &kex_dh::GROUP16_SHA512,
+    &kex_dh::GROUP18_SHA512,
+    &kex_dh::GROUP14_SHA256,
 ];
 
-static KEX_ON_REQUEST: [&dyn KexAlgorithm; 2] = [
+static KEX_ON_REQUEST: &[&dyn KexAlgorithm] = &[
     &kex_hybrid::MLKEM768NISTP256_SHA256,
     &kex_hybrid::MLKEM1024NISTP384_SHA384,
+    &kex_dh::GROUP15_SHA512,
+    &kex_dh::GROUP17_SHA512,
+    #[cfg(feature = "legacy")]
+    &kex_dh::GROUP_EXCHANGE_SHA1,
+    #[cfg(feature = "legacy")]
+    &kex_dh::GROUP14_SHA1,
+    #[cfg(feature = "legacy")]
+    &kex_dh::GROUP1_SHA1,
 ];
 
 static SIGNATURES: &[&dyn SignatureAlgorithm] = &[
@@ -123,7 +137,7 @@ pub fn provider() -> CryptoProvider {
         compression: Cow::Borrowed(&COMPRESSION),
         keys: &keys::KEYS,
         on_request: OnRequest {
-            kex: Cow::Borrowed(&KEX_ON_REQUEST),
+            kex: Cow::Borrowed(KEX_ON_REQUEST),
             signatures: Cow::Borrowed(SIGNATURES_ON_REQUEST),
             #[cfg(feature = "legacy")]
             ciphers: Cow::Borrowed(&LEGACY_CIPHERS),

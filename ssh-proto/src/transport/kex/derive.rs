@@ -13,19 +13,19 @@ use crate::transport::recv::OpeningEpoch;
 use crate::transport::send::SealingEpoch;
 use crate::wire::put_string;
 
-/// What is hashed, in this order, followed by the public values of the method and the secret.
+/// What is hashed, in this order, followed by the secret.
 pub(crate) struct Transcript<'a> {
     pub(crate) client_ident: &'a [u8],
     pub(crate) server_ident: &'a [u8],
     pub(crate) client_init: &'a [u8],
     pub(crate) server_init: &'a [u8],
     pub(crate) host_key: &'a [u8],
-    pub(crate) client_public: &'a [u8],
-    pub(crate) server_public: &'a [u8],
+    /// The public values and what they depend on, as the method hashes them.
+    pub(crate) values: &'a [u8],
 }
 
 impl Transcript<'_> {
-    /// H for methods whose public values are strings (RFC 5656 section 4).
+    /// H (RFC 4253 section 8, RFC 4419 section 3, RFC 5656 section 4).
     pub(crate) fn hash(&self, hash: &dyn HashAlgorithm, secret: &SharedSecret) -> HashOutput {
         let mut parts = BytesMut::new();
         for part in [
@@ -34,12 +34,10 @@ impl Transcript<'_> {
             self.client_init,
             self.server_init,
             self.host_key,
-            self.client_public,
-            self.server_public,
         ] {
             put_string(&mut parts, part);
         }
-        hash.hash(&[&parts, secret.as_encoded()])
+        hash.hash(&[&parts, self.values, secret.as_encoded()])
     }
 }
 
@@ -124,6 +122,7 @@ mod tests {
     use alloc::vec;
 
     use super::*;
+    use crate::transport::kex::values::Values;
 
     /// A hash that lists its input lengths, so that the order of the parts shows.
     struct Toy;
@@ -187,8 +186,7 @@ mod tests {
             client_init: &init(0..16, b"client lists"),
             server_init: &init(16..32, b"server lists"),
             host_key: &host_key,
-            client_public: &[0xc1; 32],
-            server_public: &[0x51; 32],
+            values: &Values::Strings.hashed(&[0xc1; 32], &[0x51; 32]),
         }
         .hash(hash, &secret);
         assert_eq!(

@@ -1,8 +1,9 @@
-//! Key exchange (RFC 4253 sections 7 to 9, RFC 5656 section 4, strict key exchange): its states and what each message does.
+//! Key exchange (RFC 4253 sections 7 to 9, RFC 4419, RFC 5656 section 4, strict key exchange): its states and what each message does.
 
 mod derive;
 pub(crate) mod negotiate;
 mod report;
+mod values;
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -14,6 +15,7 @@ use bytes::{Bytes, BytesMut};
 use self::derive::{KeySchedule, Transcript};
 use self::negotiate::{Agreement, marker};
 pub use self::report::{Negotiated, NegotiatedSuite, SessionId, Weakness};
+use self::values::{Gex, Reply, Values};
 use super::TransportConfig;
 use super::recv::OpeningEpoch;
 use super::send::SealingEpoch;
@@ -23,7 +25,7 @@ use crate::crypto::{
 };
 use crate::error::{ApiMisuse, CryptoError, Error, PeerIncompatible, PeerMisbehaved};
 use crate::role::Role;
-use crate::wire::kex::{KexEcdhInit, KexEcdhReply, KexInit, NewKeys};
+use crate::wire::kex::{KexDhGexRequest, KexInit, NewKeys};
 use crate::wire::{Message, decode, number};
 
 /// What may arrive next, as far as key exchange decides it.
@@ -37,6 +39,14 @@ pub(crate) enum KexStage {
     Init,
     /// On a client, the server's reply.
     Reply,
+    /// On a server, which group the client wants.
+    GexRequest,
+    /// On a client, the server's group.
+    GexGroup,
+    /// On a server, the client's ephemeral key in its group.
+    GexInit,
+    /// On a client, the server's reply in its group.
+    GexReply,
     /// The peer's `NEWKEYS`.
     NewKeys,
     /// Nothing is read: the application is to judge the host key or to sign.
@@ -94,11 +104,17 @@ struct Exchange {
     client_init: Bytes,
     server_init: Bytes,
     agreement: Agreement,
+    /// The group, once the server has chosen it.
+    gex: Option<Gex>,
     discard_guess: bool,
     step: Step,
 }
 
 enum Step {
+    /// Server: the client's wishes for a group are due.
+    GexRequest,
+    /// Client: the group is due that it asked for.
+    GexGroup(KexDhGexRequest),
     /// Server: the client's ephemeral key is due.
     Init,
     /// Server: it is there; the application decides whether anything is computed for it.
@@ -127,6 +143,31 @@ struct Secrets {
     host_key: PublicKey,
 }
 
+impl Exchange {
+    /// How its public values travel.
+    fn values(&self) -> Result<Values<'_>, Error> {
+        match (self.agreement.kex.shape(), &self.gex) {
+            (KexShape::Ecdh, _) => Ok(Values::Strings),
+            (KexShape::Dh, _) => Ok(Values::Mpints),
+            (KexShape::DhGex, Some(gex)) => Ok(Values::Gex(gex)),
+            (KexShape::DhGex, None) => Err(Error::Internal("values before the group")),
+        }
+    }
+
+    /// Client: makes an ephemeral key, and the message that carries it.
+    fn start(&mut self, random: &mut dyn SecureRandom) -> Result<Bytes, Error> {
+        let values = self.values()?;
+        let ephemeral = self
+            .agreement
+            .kex
+            .start(values.group(), random)
+            .map_err(kex_error)?;
+        let message = values.init(ephemeral.public());
+        self.step = Step::Reply(ephemeral);
+        Ok(message)
+    }
+}
+
 /// The identification strings, as they enter the exchange hash.
 #[derive(Clone, Copy)]
 pub(crate) struct Idents<'a> {
@@ -153,7 +194,11 @@ impl Kex {
             State::Idle | State::InitSent(_) => KexStage::Open,
             State::Exchanging(exchange) if exchange.discard_guess => KexStage::Guess,
             State::Exchanging(exchange) => match exchange.step {
+                Step::GexRequest => KexStage::GexRequest,
+                Step::GexGroup(_) => KexStage::GexGroup,
+                Step::Init if exchange.gex.is_some() => KexStage::GexInit,
                 Step::Init => KexStage::Init,
+                Step::Reply(_) if exchange.gex.is_some() => KexStage::GexReply,
                 Step::Reply(_) => KexStage::Reply,
                 Step::Admission { .. } | Step::HostKey { .. } | Step::Signature { .. } => {
                     KexStage::Paused
@@ -257,30 +302,68 @@ impl Kex {
         if self.config.refuse_prefix_truncation && !self.strict && agreement.needs_strict_kex() {
             return Err(Error::PeerIncompatible(PeerIncompatible::NoStrictKex));
         }
-        let (client_init, server_init, step) = match self.role {
-            Role::Client => {
-                let exchange = match agreement.kex.shape() {
-                    KexShape::Ecdh => agreement.kex.start(None, random).map_err(kex_error)?,
-                    _ => {
-                        return Err(Error::Internal(
-                            "key exchange shape not admitted by the config",
-                        ));
-                    }
-                };
-                self.lane.push_back(KexItem::Payload(encode(&KexEcdhInit {
-                    public: exchange.public(),
-                })));
-                (ours, payload, Step::Reply(exchange))
-            }
-            Role::Server => (payload, ours, Step::Init),
+        let (client_init, server_init) = match self.role {
+            Role::Client => (ours, payload),
+            Role::Server => (payload, ours),
         };
-        self.state = State::Exchanging(Box::new(Exchange {
+        let mut exchange = Box::new(Exchange {
             client_init,
             server_init,
             agreement,
+            gex: None,
             discard_guess: agreement.discard_guess,
-            step,
-        }));
+            step: Step::Init,
+        });
+        let chooses = agreement.kex.shape() == KexShape::DhGex;
+        match (self.role, chooses) {
+            (Role::Client, true) => {
+                let request = values::request(&agreement);
+                self.lane.push_back(KexItem::Payload(encode(&request)));
+                exchange.step = Step::GexGroup(request);
+            }
+            (Role::Client, false) => {
+                let message = exchange.start(random)?;
+                self.lane.push_back(KexItem::Payload(message));
+            }
+            (Role::Server, true) => exchange.step = Step::GexRequest,
+            (Role::Server, false) => {}
+        }
+        self.state = State::Exchanging(exchange);
+        Ok(())
+    }
+
+    /// Server: which group the client wants. Answers with one.
+    pub(crate) fn handle_gex_request(
+        &mut self,
+        payload: &[u8],
+        random: &mut dyn SecureRandom,
+    ) -> Result<(), Error> {
+        let State::Exchanging(exchange) = &mut self.state else {
+            return Err(unexpected(payload));
+        };
+        let gex = values::choose_group(&self.config.moduli, payload, random)?;
+        let message = values::group_message(&gex);
+        self.lane.push_back(KexItem::Payload(message));
+        exchange.gex = Some(gex);
+        exchange.step = Step::Init;
+        Ok(())
+    }
+
+    /// Client: the server's group. Makes an ephemeral key in it.
+    pub(crate) fn handle_gex_group(
+        &mut self,
+        payload: &[u8],
+        random: &mut dyn SecureRandom,
+    ) -> Result<(), Error> {
+        let State::Exchanging(exchange) = &mut self.state else {
+            return Err(unexpected(payload));
+        };
+        let Step::GexGroup(request) = &exchange.step else {
+            return Err(unexpected(payload));
+        };
+        exchange.gex = Some(values::read_group(request.clone(), payload)?);
+        let message = exchange.start(random)?;
+        self.lane.push_back(KexItem::Payload(message));
         Ok(())
     }
 
@@ -299,11 +382,12 @@ impl Kex {
         idents: Idents<'_>,
         random: &mut dyn SecureRandom,
     ) -> Result<Option<KexAsk>, Error> {
-        let KexEcdhInit { public } = decode(payload)?;
-        if self.config.ask_before_kex
-            && self.is_first()
-            && let State::Exchanging(exchange) = &mut self.state
-        {
+        let is_first = self.is_first();
+        let State::Exchanging(exchange) = &mut self.state else {
+            return Err(unexpected(payload));
+        };
+        let public = exchange.values()?.read_init(payload)?;
+        if self.config.ask_before_kex && is_first {
             let public = Bytes::copy_from_slice(public);
             exchange.step = Step::Admission { public };
             let kex = exchange.agreement.kex.name();
@@ -336,15 +420,16 @@ impl Kex {
         random: &mut dyn SecureRandom,
     ) -> Result<Option<KexAsk>, Error> {
         let State::Exchanging(exchange) = &mut self.state else {
-            return Err(PeerMisbehaved::UnexpectedMessage(number::KEX_ECDH_INIT).into());
+            return Err(Error::Internal("a value answered outside of its exchange"));
         };
+        let values = exchange.values()?;
         let Agreement {
             kex,
             host_key: algorithm,
             ..
         } = exchange.agreement;
         let response = kex
-            .respond(None, client_public, random)
+            .respond(values.group(), client_public, random)
             .map_err(kex_error)?;
         let key = self
             .config
@@ -358,8 +443,7 @@ impl Kex {
             client_init: &exchange.client_init,
             server_init: &exchange.server_init,
             host_key: key.public_key().as_blob(),
-            client_public,
-            server_public: &response.public,
+            values: &values.hashed(client_public, &response.public),
         }
         .hash(kex.hash(), &response.secret);
         let secrets = Secrets {
@@ -412,11 +496,15 @@ impl Kex {
         public: &[u8],
         signature: &Signature,
     ) -> Result<(), Error> {
-        self.lane.push_back(KexItem::Payload(encode(&KexEcdhReply {
+        let State::Exchanging(exchange) = &self.state else {
+            return Err(Error::Internal("no exchange to complete"));
+        };
+        let message = exchange.values()?.reply(&Reply {
             host_key: secrets.host_key.as_blob(),
             public,
             signature: signature.as_encoded(),
-        })));
+        });
+        self.lane.push_back(KexItem::Payload(message));
         self.send_newkeys(secrets, signature.clone())
     }
 
@@ -427,14 +515,14 @@ impl Kex {
         payload: &[u8],
         idents: Idents<'_>,
     ) -> Result<Option<KexAsk>, Error> {
-        let message = decode::<KexEcdhReply<'_>>(payload)?;
-        let unexpected = Error::from(PeerMisbehaved::UnexpectedMessage(number::KEX_ECDH_REPLY));
         let State::Exchanging(exchange) = &mut self.state else {
-            return Err(unexpected);
+            return Err(unexpected(payload));
         };
         let Step::Reply(ephemeral) = mem::replace(&mut exchange.step, Step::Init) else {
-            return Err(unexpected);
+            return Err(unexpected(payload));
         };
+        let values = exchange.values()?;
+        let message = values.read_reply(payload)?;
         let Agreement {
             kex,
             host_key: algorithm,
@@ -462,8 +550,7 @@ impl Kex {
             client_init: &exchange.client_init,
             server_init: &exchange.server_init,
             host_key: host_key.as_blob(),
-            client_public: &client_public,
-            server_public: message.public,
+            values: &values.hashed(&client_public, message.public),
         }
         .hash(kex.hash(), &secret);
         algorithm
@@ -585,6 +672,12 @@ fn encode<'a>(message: &impl Message<'a>) -> Bytes {
     let mut payload = BytesMut::new();
     message.to_payload(&mut payload);
     payload.freeze()
+}
+
+/// A message that the phase table should not have admitted.
+fn unexpected(payload: &[u8]) -> Error {
+    let number = payload.first().copied().unwrap_or_default();
+    PeerMisbehaved::UnexpectedMessage(number).into()
 }
 
 /// The peer's public value was bad, or something failed on our side.
