@@ -2,16 +2,31 @@
 //!
 //! OpenSSH private keys (PROTOCOL.key) are read by [`PrivateKeyFile`] and written by
 //! [`PrivateKey::to_openssh`](crate::crypto::PrivateKey::to_openssh); the line of a `.pub` file is
-//! a [`PublicKeyLine`]. Nothing here opens a file.
+//! a [`PublicKeyLine`]. Files of many keys are [`KnownHosts`] of a client and
+//! [`AuthorizedKeys`] of a server's users.
+//! Nothing here opens a file.
 
 mod armor;
+mod authorized_keys;
+mod clock;
 mod encryption;
+mod known_hosts;
+mod line;
 mod openssh;
+mod pattern;
 mod public;
 
 use alloc::string::String;
 use core::fmt;
 
+pub use self::authorized_keys::{
+    AuthorizedKey, AuthorizedKeys, KeyOptions, KeyRefusal, PermittedPlace, SourceList, TunnelDevice,
+};
+pub use self::clock::{FileTime, WallClock};
+pub use self::known_hosts::{
+    HostEntries, HostEntry, HostMarker, HostPort, KnownHosts, Place, Verdict,
+};
+pub use self::line::{LineError, LineProblem};
 pub use self::openssh::{BCRYPT_ROUNDS, PrivateKeyFile};
 #[cfg(feature = "agent")]
 pub(crate) use self::openssh::{put_private, read_private};
@@ -44,6 +59,8 @@ pub enum KeyFileError {
     BadRounds(u32),
     /// The comment to be written is too long or has control characters, which would end its line.
     BadComment,
+    /// A host name that cannot stand in a known_hosts file.
+    BadHostName,
     /// Randomness or cryptography failed on our side.
     Crypto(CryptoError),
 }
@@ -116,6 +133,7 @@ impl fmt::Display for KeyFileError {
             Self::TooLong => f.write_str("the key file is too long"),
             Self::BadRounds(rounds) => write!(f, "{rounds} bcrypt rounds are out of range"),
             Self::BadComment => f.write_str("the comment is too long or has control characters"),
+            Self::BadHostName => f.write_str("the host name is empty, too long or not plain"),
             Self::Crypto(error) => write!(f, "{error}"),
         }
     }
