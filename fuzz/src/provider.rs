@@ -75,6 +75,7 @@ static COMPRESSION_LIST: [&dyn ssh_proto::crypto::CompressionAlgorithm; 1] = [&N
 pub fn provider() -> CryptoProvider {
     CryptoProvider {
         sha256: &NullHash,
+        sha512: &NullHash,
         kex: Cow::Borrowed(&KEX_LIST),
         signatures: Cow::Borrowed(&SIGNATURE_LIST),
         ciphers: Cow::Borrowed(&CIPHER_LIST),

@@ -141,6 +141,15 @@ pub const MAX_KNOWN_HOSTS_LINE: usize = 8192;
 /// Options of one key in authorized_keys: many times what any key has.
 pub const MAX_KEY_OPTIONS: usize = 1024;
 
+/// Bytes in a signature file (SSHSIG), its armor included: the largest key and signature fit in base64, with a namespace.
+pub const MAX_SIGNATURE_FILE: usize = 64 * 1024;
+
+/// Bytes in the namespace of a signature: many times what any has, and little enough to match with patterns.
+pub const MAX_SIGNATURE_NAMESPACE: usize = 255;
+
+/// Bytes in the name of a signer: many times what any has, and little enough to match with patterns.
+pub const MAX_PRINCIPAL: usize = 1024;
+
 /// Bytes in the comment of a key that we write, as in ssh-keygen.
 pub const MAX_KEY_COMMENT: usize = 1024;
 

@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use super::{HashAlgorithm, PrivateKey, SecureRandom};
 use crate::error::{CryptoError, DecodeError};
 use crate::limits::{MAX_KEY_BLOB, MAX_NAME, MAX_SIGNATURE_BLOB};
-use crate::wire::{Reader, put_mpint, put_string};
+use crate::wire::{Mpint, Reader, put_mpint, put_string};
 
 /// A public key in its wire encoding (RFC 4253 section 6.6), of any type.
 ///
@@ -114,6 +114,35 @@ impl PublicKey {
             Ok::<_, DecodeError>(well_formed)
         })();
         fields == Ok(true)
+    }
+
+    /// The size in bits as `ssh-keygen -l` tells it: of the modulus for RSA and DSA, of the field
+    /// for curves. `None` for types that are not known here, certificates among them, and for
+    /// moduli that are malformed.
+    pub fn bits(&self) -> Option<u32> {
+        let mut reader = Reader::new(&self.blob);
+        reader.string().ok()?;
+        let number = match self.key_type() {
+            "ssh-ed25519" | "sk-ssh-ed25519@openssh.com" | "sk-ecdsa-sha2-nistp256@openssh.com" => {
+                return Some(256);
+            }
+            "ssh-dss" => reader.string().ok()?,
+            "ssh-rsa" => {
+                reader.string().ok()?;
+                reader.string().ok()?
+            }
+            key_type => {
+                return EcdsaCurve::of_key_type(key_type).map(|curve| match curve {
+                    EcdsaCurve::Nistp256 => 256,
+                    EcdsaCurve::Nistp384 => 384,
+                    EcdsaCurve::Nistp521 => 521,
+                });
+            }
+        };
+        let magnitude = Mpint::from_twos_complement(number).ok()?.magnitude();
+        let zeros = magnitude.first().map_or(0, |byte| byte.leading_zeros());
+        let bytes = u32::try_from(magnitude.len()).ok()?;
+        Some(bytes.saturating_mul(8).saturating_sub(zeros))
     }
 
     /// The fingerprint as OpenSSH prints it. `sha256` is that of a [`CryptoProvider`](super::CryptoProvider).

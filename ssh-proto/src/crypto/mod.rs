@@ -37,6 +37,8 @@ use crate::error::RandomFailed;
 pub struct CryptoProvider {
     /// SHA-256, for fingerprints and for expanding padding.
     pub sha256: &'static dyn HashAlgorithm,
+    /// SHA-512, for the messages that signature files are of.
+    pub sha512: &'static dyn HashAlgorithm,
     /// Key exchange methods (RFC 4253 section 8).
     pub kex: Cow<'static, [&'static dyn KexAlgorithm]>,
     /// Signature algorithms for host keys and user keys (RFC 4253 section 6.6).

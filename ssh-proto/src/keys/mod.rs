@@ -3,22 +3,28 @@
 //! OpenSSH private keys (PROTOCOL.key) are read by [`PrivateKeyFile`] and written by
 //! [`PrivateKey::to_openssh`](crate::crypto::PrivateKey::to_openssh); the line of a `.pub` file is
 //! a [`PublicKeyLine`]. Files of many keys are [`KnownHosts`] of a client and
-//! [`AuthorizedKeys`] of a server's users.
+//! [`AuthorizedKeys`] of a server's users; a [`RevocationList`] tells either which keys are lost.
+//! [`SshSig`] is a signature of a file, and [`AllowedSigners`] are those whose signatures count.
 //! Nothing here opens a file.
 
+mod allowed_signers;
 mod armor;
 mod authorized_keys;
 mod clock;
 mod encryption;
 mod known_hosts;
+mod krl;
 mod line;
 mod openssh;
 mod pattern;
 mod public;
+mod randomart;
+mod sshsig;
 
 use alloc::string::String;
 use core::fmt;
 
+pub use self::allowed_signers::{AllowedSigner, AllowedSigners, SignerRefusal};
 pub use self::authorized_keys::{
     AuthorizedKey, AuthorizedKeys, KeyOptions, KeyRefusal, PermittedPlace, SourceList, TunnelDevice,
 };
@@ -26,11 +32,14 @@ pub use self::clock::{FileTime, WallClock};
 pub use self::known_hosts::{
     HostEntries, HostEntry, HostMarker, HostPort, KnownHosts, Place, Verdict,
 };
+pub use self::krl::{CertificateIdentity, RevocationError, RevocationList};
 pub use self::line::{LineError, LineProblem};
 pub use self::openssh::{BCRYPT_ROUNDS, PrivateKeyFile};
 #[cfg(feature = "agent")]
 pub(crate) use self::openssh::{put_private, read_private};
 pub use self::public::{Comment, PublicKeyLine};
+pub use self::randomart::Md5Fingerprint;
+pub use self::sshsig::{SshSig, SshSigError, SshSigHash};
 use crate::error::{CryptoError, RandomFailed};
 
 /// Why a key file could not be read or written.

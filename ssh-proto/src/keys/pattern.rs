@@ -1,10 +1,26 @@
 //! OpenSSH's patterns: `*` and `?`, lists of them, and `!` in front of what is excluded (ssh_config(5), PATTERNS).
 
-/// Whether a pattern of `*` and `?` matches the whole text; ASCII letters match in either case.
+/// Whether the case of ASCII letters matters: not for hosts, but for whatever else is matched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Letters {
+    AnyCase,
+    Exact,
+}
+
+impl Letters {
+    const fn equal(self, one: u8, other: u8) -> bool {
+        match self {
+            Self::AnyCase => one.eq_ignore_ascii_case(&other),
+            Self::Exact => one == other,
+        }
+    }
+}
+
+/// Whether a pattern of `*` and `?` matches the whole text.
 ///
 /// Takes at most a step for each pair of bytes (libssh CVE-2026-0967 took exponentially many), so
 /// that it is linear in the pattern for texts whose length is bounded.
-pub(super) fn matches(pattern: &[u8], text: &[u8]) -> bool {
+pub(super) fn matches(pattern: &[u8], text: &[u8], letters: Letters) -> bool {
     let (mut pattern, mut text) = (pattern, text);
     // What follows the last star, and the text from where that star has to take one byte more.
     let mut retry: Option<(&[u8], &[u8])> = None;
@@ -19,7 +35,7 @@ pub(super) fn matches(pattern: &[u8], text: &[u8]) -> bool {
                 pattern = behind;
             }
             ([letter, behind @ ..], [first, rest @ ..])
-                if *letter == b'?' || letter.eq_ignore_ascii_case(first) =>
+                if *letter == b'?' || letters.equal(*letter, *first) =>
             {
                 (pattern, text) = (behind, rest);
             }
@@ -36,13 +52,13 @@ pub(super) fn matches(pattern: &[u8], text: &[u8]) -> bool {
 }
 
 /// Whether one of the patterns between commas matches, and none of those with `!`.
-pub(super) fn list_matches(patterns: &[u8], text: &[u8]) -> bool {
+pub(super) fn list_matches(patterns: &[u8], text: &[u8], letters: Letters) -> bool {
     let mut found = false;
     for pattern in patterns.split(|byte| *byte == b',') {
         match pattern.strip_prefix(b"!") {
-            Some(excluded) if matches(excluded, text) => return false,
+            Some(excluded) if matches(excluded, text, letters) => return false,
             Some(_) => {}
-            None => found = found || matches(pattern, text),
+            None => found = found || matches(pattern, text, letters),
         }
     }
     found
@@ -52,7 +68,8 @@ pub(super) fn list_matches(patterns: &[u8], text: &[u8]) -> bool {
 mod tests {
     use alloc::vec::Vec;
 
-    use super::*;
+    use super::Letters::{AnyCase, Exact};
+    use super::{list_matches, matches};
 
     #[test]
     fn stars_and_question_marks() {
@@ -78,7 +95,7 @@ mod tests {
             ("WWW.*", "www.Example", true),
         ] {
             assert_eq!(
-                matches(pattern.as_bytes(), text.as_bytes()),
+                matches(pattern.as_bytes(), text.as_bytes(), AnyCase),
                 fits,
                 "{pattern} {text}"
             );
@@ -117,7 +134,7 @@ mod tests {
         let texts = words(b"ab", 5);
         for pattern in words(b"ab?*", 5) {
             for text in &texts {
-                assert_eq!(matches(&pattern, text), defined(&pattern, text));
+                assert_eq!(matches(&pattern, text, Exact), defined(&pattern, text));
             }
         }
     }
@@ -126,20 +143,26 @@ mod tests {
     #[test]
     fn m5_many_stars_take_no_time() {
         let pattern = b"*?".repeat(4000);
-        assert!(!matches(&[&pattern[..], b"y"].concat(), &[b'x'; 255]));
+        assert!(!matches(
+            &[&pattern[..], b"y"].concat(),
+            &[b'x'; 255],
+            Exact
+        ));
         assert!(!matches(
             &[&b"*a".repeat(120)[..], b"b"].concat(),
-            &[b'a'; 255]
+            &[b'a'; 255],
+            Exact
         ));
     }
 
     #[test]
     fn exclusion_wins() {
         let list = b"*.example,!evil.example";
-        assert!(list_matches(list, b"good.example"));
-        assert!(!list_matches(list, b"evil.example"));
-        assert!(!list_matches(b"!evil.example,*", b"evil.example"));
-        assert!(!list_matches(b"!evil.example", b"good.example"));
-        assert!(!list_matches(b"", b"a") && !list_matches(b",,", b"a"));
+        assert!(list_matches(list, b"good.example", Exact));
+        assert!(!list_matches(list, b"evil.example", Exact));
+        assert!(!list_matches(b"!evil.example,*", b"evil.example", Exact));
+        assert!(!list_matches(b"!evil.example", b"good.example", Exact));
+        assert!(list_matches(b"A", b"a", AnyCase) && !list_matches(b"A", b"a", Exact));
+        assert!(!list_matches(b"", b"a", Exact) && !list_matches(b",,", b"a", Exact));
     }
 }

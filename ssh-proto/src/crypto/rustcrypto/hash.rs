@@ -1,4 +1,4 @@
-//! SHA-256, for exchange hashes, key derivation and fingerprints (RFC 6234, RFC 6668).
+//! SHA-2, for exchange hashes, key derivation and fingerprints (RFC 6234, RFC 6668).
 
 use sha2::Digest as _;
 use zeroize::Zeroizing;
@@ -25,6 +25,26 @@ impl HashAlgorithm for Sha256 {
     }
 }
 
+pub(super) static SHA512: Sha512 = Sha512;
+
+pub(super) struct Sha512;
+
+impl HashAlgorithm for Sha512 {
+    fn output_len(&self) -> usize {
+        64
+    }
+
+    fn hash(&self, parts: &[&[u8]]) -> HashOutput {
+        let mut hasher = sha2::Sha512::new();
+        for part in parts {
+            hasher.update(part);
+        }
+        let mut output = Zeroizing::new([0; 64]);
+        hasher.finalize_into((&mut *output).into());
+        HashOutput::new(&*output)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,5 +60,14 @@ mod tests {
             SHA256.hash(&[]).as_ref(),
             hex("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
         );
+    }
+
+    /// FIPS 180-4, the example of NIST.
+    #[test]
+    fn sha512() {
+        let abc = hex(
+            "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f",
+        );
+        assert_eq!(SHA512.hash(&[b"a", b"", b"bc"]).as_ref(), abc);
     }
 }

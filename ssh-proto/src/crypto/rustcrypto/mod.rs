@@ -56,6 +56,7 @@ static COMPRESSION: [&dyn CompressionAlgorithm; 1] = [&NoCompression];
 pub fn provider() -> CryptoProvider {
     CryptoProvider {
         sha256: &hash::SHA256,
+        sha512: &hash::SHA512,
         kex: Cow::Borrowed(&KEX),
         signatures: Cow::Borrowed(&SIGNATURES),
         ciphers: Cow::Borrowed(&CIPHERS),

@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use crate::keys::pattern;
+use crate::keys::pattern::{Letters, matches};
 use crate::limits::MAX_HOST_NAME;
 
 /// The hosts that a `from=` option names. An empty list lets nobody in.
@@ -113,7 +113,7 @@ impl SourceList {
             Source::Pattern(pattern) => [text.as_deref(), name]
                 .into_iter()
                 .flatten()
-                .any(|text| pattern::matches(pattern.as_bytes(), text.as_bytes())),
+                .any(|text| matches(pattern.as_bytes(), text.as_bytes(), Letters::AnyCase)),
         };
         let mut admitted = false;
         for entry in &self.0 {

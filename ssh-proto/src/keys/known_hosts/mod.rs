@@ -15,7 +15,8 @@ pub use self::verdict::{HostEntries, HostEntry, HostMarker, Place, Verdict};
 use super::line::{
     LineError, LineProblem, is_certificate, parse_lines, plain_key, shown, split_field,
 };
-use super::{Comment, KeyFileError, PublicKeyLine, pattern};
+use super::pattern::{Letters, list_matches};
+use super::{Comment, KeyFileError, PublicKeyLine};
 use crate::crypto::{PublicKey, SecureRandom};
 use crate::error::CryptoError;
 use crate::limits::{MAX_HOST_NAME, MAX_KEY_LIST, MAX_KEY_LIST_LINES, MAX_KNOWN_HOSTS_LINE};
@@ -222,7 +223,7 @@ impl Hosts {
 
     fn names(&self, host: &HostPort) -> bool {
         match self {
-            Self::Patterns(patterns) => pattern::list_matches(patterns, host.0.as_bytes()),
+            Self::Patterns(patterns) => list_matches(patterns, host.0.as_bytes(), Letters::AnyCase),
             Self::Hashed { salt, hash } => hash_of(host, salt) == Some(*hash),
         }
     }
