@@ -12,6 +12,7 @@ pub mod provider;
 mod targets;
 
 pub use self::targets::agent::{agent_client, agent_server};
+pub use self::targets::key_lists::{allowed_signers, authorized_keys, known_hosts, krl, sshsig};
 pub use self::targets::keys::{openssh_key, public_key_line};
 pub use self::targets::negotiation::negotiation;
 pub use self::targets::packets::packets;
@@ -23,16 +24,21 @@ pub use self::targets::wire::wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 16] = [
     ("agent_client", agent_client),
     ("agent_server", agent_server),
+    ("allowed_signers", allowed_signers),
+    ("authorized_keys", authorized_keys),
     ("client_stream", client_stream),
     ("ident", ident),
+    ("known_hosts", known_hosts),
+    ("krl", krl),
     ("negotiation", negotiation),
     ("openssh_key", openssh_key),
     ("packets", packets),
     ("pair_ops", pair_ops),
     ("public_key_line", public_key_line),
     ("server_stream", server_stream),
+    ("sshsig", sshsig),
     ("wire", wire),
 ];

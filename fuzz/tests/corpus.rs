@@ -128,6 +128,7 @@ macro_rules! targets {
 }
 
 targets! {
-    agent_client agent_server
-    client_stream ident negotiation openssh_key packets pair_ops public_key_line server_stream wire
+    agent_client agent_server allowed_signers authorized_keys
+    client_stream ident known_hosts krl negotiation openssh_key packets pair_ops public_key_line
+    server_stream sshsig wire
 }

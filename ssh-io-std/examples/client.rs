@@ -198,13 +198,7 @@ fn config(
         Some(list) => config = config.host_key_algorithms(pattern::algorithms(list, &names.keys)),
         None => {
             // First those of which a key is known, lest the host shows another.
-            let of_known = |name: &&str| {
-                provider.signature(name).is_some_and(|algorithm| {
-                    known.key_types().any(|known| known == algorithm.key_type())
-                })
-            };
-            let (first, rest): (Vec<_>, Vec<_>) = names.keys.iter().copied().partition(of_known);
-            config = config.host_key_algorithms(first.into_iter().chain(rest));
+            config = config.host_key_algorithms(known.host_key_algorithms(&names.keys));
         }
     }
     Ok(config.build()?)

@@ -1,6 +1,7 @@
 //! The targets by subject.
 
 pub(crate) mod agent;
+pub(crate) mod key_lists;
 pub(crate) mod keys;
 pub(crate) mod negotiation;
 pub(crate) mod packets;

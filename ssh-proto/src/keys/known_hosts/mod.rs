@@ -71,7 +71,7 @@ impl fmt::Display for HostPort {
 ///
 /// A client's application reads one before it connects, [finds](Self::find) what is known of the
 /// host, and adds the host's key when its user accepts it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KnownHosts {
     text: Vec<u8>,
     entries: Vec<Entry>,

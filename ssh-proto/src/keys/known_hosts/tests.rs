@@ -119,7 +119,7 @@ fn m5_bad_lines_are_reported_and_match_nothing() {
             "h ssh-ed25519".to_string(),
             LineProblem::Key(KeyFileError::NotAKeyFile),
         ),
-        (format!("@revoked h"), LineProblem::MissingField),
+        ("@revoked h".to_string(), LineProblem::MissingField),
         (
             format!("@trusted h {KEY}"),
             LineProblem::Marker("@trusted".into()),
@@ -148,7 +148,7 @@ fn m5_bad_lines_are_reported_and_match_nothing() {
             key_error(Damage::TypeMismatch),
         ),
         (format!("h {KEY}\0"), key_error(Damage::Line)),
-        (format!("h ssh-ed25519 !!!!"), key_error(Damage::Base64)),
+        ("h ssh-ed25519 !!!!".to_string(), key_error(Damage::Base64)),
         // Of SSH-1.
         ("h 1024 37 1234".to_string(), key_error(Damage::Base64)),
         (format!("h {certificate}"), LineProblem::Certificate),

@@ -38,7 +38,9 @@ pub struct HostEntry {
 }
 
 /// Everything that files of known hosts say about one host; from [`KnownHosts::find`](super::KnownHosts::find).
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// The default is what an empty file says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostEntries {
     /// How many files this is of, less one.
     last_file: usize,

@@ -141,7 +141,7 @@ fn blob(version: u32, namespace: &[u8], reserved: &[u8], hash: &[u8], algorithm:
     put_string(&mut bytes, namespace);
     put_string(&mut bytes, reserved);
     put_string(&mut bytes, hash);
-    let inner = Signature::new(algorithm, &signature.signature.blob()[..]);
+    let inner = Signature::new(algorithm, signature.signature.blob());
     put_string(&mut bytes, inner.as_encoded());
     bytes.into()
 }
