@@ -415,6 +415,8 @@ fn keys() {
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("pub") => put("public_key_line", name, &data),
             Some("md") => {}
+            Some("sig") => put("sshsig", name, &data),
+            _ if name.starts_with("krl_") => put("krl", name, &data),
             _ => put("openssh_key", name, &data),
         }
     }
@@ -423,6 +425,38 @@ fn keys() {
         "other",
         b"ssh-x AAAABXNzaC14AAAAAA== a\xff \"b\\",
     );
+    key_lists();
+}
+
+fn key_lists() {
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHSfyLEsMeNY4K/mHzzbfwPXDunYBSH8kmY+R1emwspx";
+    let lines = |lines: &[&str]| lines.join("\n").replace("KEY", KEY).into_bytes();
+    let hosts = lines(&[
+        "# of mine",
+        "[h.example]:2222,10.0.0.? KEY comment",
+        "[*.example]:*,!x ssh-x AAAABXNzaC14AAAAAA==",
+        "|1|w1rCa6FcgcOkWj7VLOKKCmfV95o=|Ba9uhyhyN7+7lYCdBSPcIfYxQPQ= KEY",
+        "@cert-authority *.example KEY\r",
+        "@revoked * KEY",
+        "bad",
+    ]);
+    put("known_hosts", "all", &hosts);
+    let keys = lines(&[
+        "KEY me@example",
+        "restrict,pty,command=\"a \\\"b\\\"\",environment=\"A=1\" KEY",
+        "from=\"10.0.0.0/8,!10.0.0.2,*.example\",expiry-time=\"20380101Z\" KEY",
+        "permitopen=\"[::1]:80\",permitlisten=\"8080\",tunnel=\"any\" KEY",
+        "cert-authority,principals=\"a,b\",no-touch-required,verify-required KEY",
+    ]);
+    put("authorized_keys", "all", &keys);
+    let signers = lines(&[
+        "me@example,*@example KEY",
+        "\"a b\" namespaces=\"git,f*\",valid-after=\"20200101\",valid-before=\"20990101Z\" KEY",
+        "* cert-authority KEY",
+    ]);
+    put("allowed_signers", "all", &signers);
+    put("krl", "text", &lines(&["# lost", "KEY"]));
 }
 
 fn certificates() {

@@ -13,6 +13,7 @@ mod targets;
 
 pub use self::targets::agent::{agent_client, agent_server};
 pub use self::targets::certificate::certificate;
+pub use self::targets::key_lists::{allowed_signers, authorized_keys, known_hosts, krl, sshsig};
 pub use self::targets::keys::{openssh_key, pem_key, ppk_key, public_key_line, rfc4716_key};
 pub use self::targets::negotiation::negotiation;
 pub use self::targets::packets::packets;
@@ -24,12 +25,16 @@ pub use self::targets::wire::wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 20] = [
     ("agent_client", agent_client),
     ("agent_server", agent_server),
+    ("allowed_signers", allowed_signers),
+    ("authorized_keys", authorized_keys),
     ("certificate", certificate),
     ("client_stream", client_stream),
     ("ident", ident),
+    ("known_hosts", known_hosts),
+    ("krl", krl),
     ("negotiation", negotiation),
     ("openssh_key", openssh_key),
     ("packets", packets),
@@ -39,5 +44,6 @@ pub const TARGETS: [Target; 15] = [
     ("public_key_line", public_key_line),
     ("rfc4716_key", rfc4716_key),
     ("server_stream", server_stream),
+    ("sshsig", sshsig),
     ("wire", wire),
 ];

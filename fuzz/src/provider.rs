@@ -76,6 +76,7 @@ pub fn provider() -> CryptoProvider {
     CryptoProvider {
         name: "null",
         sha256: &NullHash,
+        sha512: &NullHash,
         kex: Cow::Borrowed(&KEX_LIST),
         signatures: Cow::Borrowed(&SIGNATURE_LIST),
         ciphers: Cow::Borrowed(&CIPHER_LIST),

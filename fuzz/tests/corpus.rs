@@ -128,7 +128,7 @@ macro_rules! targets {
 }
 
 targets! {
-    agent_client agent_server certificate
-    client_stream ident negotiation openssh_key packets pair_ops pem_key ppk_key public_key_line
-    rfc4716_key server_stream wire
+    agent_client agent_server allowed_signers authorized_keys certificate
+    client_stream ident known_hosts krl negotiation openssh_key packets pair_ops pem_key ppk_key
+    public_key_line rfc4716_key server_stream sshsig wire
 }

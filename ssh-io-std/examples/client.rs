@@ -193,16 +193,12 @@ fn config(
     if let Some(list) = options.list("pubkeyacceptedalgorithms") {
         config = config.public_key_algorithms([list]);
     }
-    if let Some(list) = options.list("hostkeyalgorithms") {
-        config = config.host_key_algorithms([list]);
-    } else {
-        // First those of which a key is known, lest the host shows another.
-        let of_known = provider
-            .signatures
-            .iter()
-            .filter(|algorithm| known.key_types().any(|known| known == algorithm.key_type()));
-        let names: Vec<_> = of_known.map(|algorithm| algorithm.name()).collect();
-        config = config.host_key_algorithms([format!("^{}", names.join(","))]);
+    match options.list("hostkeyalgorithms") {
+        Some(list) => config = config.host_key_algorithms([list]),
+        None => {
+            // First those of which a key is known, lest the host shows another.
+            config = config.host_key_algorithms(known.host_key_algorithms(&names.keys));
+        }
     }
     Ok(config.build()?)
 }

@@ -12,8 +12,6 @@ mod args;
 mod authorized_keys;
 #[path = "server/child.rs"]
 mod child;
-#[path = "server/conditions.rs"]
-mod conditions;
 #[path = "server/connection.rs"]
 mod connection;
 #[path = "server/environment.rs"]

@@ -8,6 +8,8 @@
 
 #[path = "../examples/client/known_hosts.rs"]
 mod known_hosts;
+#[path = "../examples/client/log.rs"]
+mod log;
 #[path = "../examples/client/options.rs"]
 mod options;
 #[path = "../examples/client/pattern.rs"]

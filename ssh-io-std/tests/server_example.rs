@@ -313,7 +313,7 @@ fn keys_log_in_with_the_options_of_their_lines() {
         &format!(
             "# keys\n\n{plain_line}\n\
              restrict,environment=\"WHO=them\",command=\"echo $WHO $SSH_ORIGINAL_COMMAND\" {forced_line}\n\
-             tunnel=\"0\" {unclear_line}\n"
+             frob=\"0\" {unclear_line}\n"
         ),
     );
     let pattern = file.path().replace("keys-of-me", "keys-of-%u");
@@ -343,11 +343,7 @@ fn keys_log_in_with_the_options_of_their_lines() {
     // Read again at every attempt.
     fs::write(file.path(), forced_line).unwrap();
     assert!(login("me", &*plain).is_err());
-    assert!(
-        server
-            .stop()
-            .contains("option \"tunnel\" is not understood")
-    );
+    assert!(server.stop().contains("option \"frob\" is not understood"));
 }
 
 #[test]

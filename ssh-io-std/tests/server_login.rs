@@ -140,9 +140,8 @@ fn keys_are_good_where_and_as_long_as_their_lines_say() {
     }
     let log = server.stop();
     for reason in [
-        "keeps 127.0.0.1 out",
-        "refused: expired",
-        "\"cert-authority\" is not understood",
+        "refused: the key may not be used from there",
+        "refused: the key has expired",
     ] {
         assert!(log.contains(reason), "{reason}:\n{log}");
     }

@@ -10,8 +10,6 @@ mod args;
 mod authorized_keys;
 #[path = "../examples/server/child.rs"]
 mod child;
-#[path = "../examples/server/conditions.rs"]
-mod conditions;
 #[path = "../examples/server/log.rs"]
 mod log;
 #[path = "../examples/server/login.rs"]

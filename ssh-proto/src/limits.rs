@@ -143,6 +143,30 @@ pub const MAX_KEY_FILE: usize = 1 << 20;
 /// Bytes in a public key line: a key of [`MAX_KEY_BLOB`] in base64, with room for its comment.
 pub const MAX_KEY_LINE: usize = 64 * 1024;
 
+/// Bytes in a file of lines with keys, such as known_hosts, or in a key revocation list: a hundred thousand lines of the longest usual keys.
+pub const MAX_KEY_LIST: usize = 64 << 20;
+
+/// Lines with keys in such a file: each takes several times its length in memory.
+pub const MAX_KEY_LIST_LINES: usize = 1 << 17;
+
+/// Lines that are reported as not understood in such a file; nobody reads more.
+pub const MAX_LINE_ERRORS: usize = 1000;
+
+/// Bytes in a line of known_hosts, as in libssh; a key of RSA-16384 takes a third of it.
+pub const MAX_KNOWN_HOSTS_LINE: usize = 8192;
+
+/// Options of one key in authorized_keys: many times what any key has.
+pub const MAX_KEY_OPTIONS: usize = 1024;
+
+/// Bytes in a signature file (SSHSIG), its armor included: the largest key and signature fit in base64, with a namespace.
+pub const MAX_SIGNATURE_FILE: usize = 64 * 1024;
+
+/// Bytes in the namespace of a signature: many times what any has, and little enough to match with patterns.
+pub const MAX_SIGNATURE_NAMESPACE: usize = 255;
+
+/// Bytes in the name of a signer: many times what any has, and little enough to match with patterns.
+pub const MAX_PRINCIPAL: usize = 1024;
+
 /// Bytes in the comment of a key that we write, as in ssh-keygen.
 pub const MAX_KEY_COMMENT: usize = 1024;
 

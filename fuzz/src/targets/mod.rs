@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod certificate;
+pub(crate) mod key_lists;
 pub(crate) mod keys;
 pub(crate) mod negotiation;
 pub(crate) mod packets;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use ssh_proto::HostKeyCheck;
 use ssh_proto::crypto::{Certificate, CryptoProvider, PublicKey};
+use ssh_proto::keys::{HostPort, Verdict};
 
-use crate::known_hosts::{self, KnownHosts, Verdict};
+use crate::known_hosts::{self, KnownHosts};
 use crate::log;
 use crate::prompt::Asker;
 
@@ -14,7 +15,7 @@ use crate::prompt::Asker;
 pub(crate) struct Judge {
     pub(crate) provider: CryptoProvider,
     pub(crate) known: Arc<KnownHosts>,
-    pub(crate) host: String,
+    pub(crate) host: HostPort,
     pub(crate) new_hosts: Option<PathBuf>,
     pub(crate) strictness: String,
     /// For the questions about new hosts.
@@ -39,7 +40,7 @@ impl Judge {
             "The authenticity of host '{}' can't be established.\n\
              {} key fingerprint is {fingerprint}.\n\
              Are you sure you want to continue connecting (yes/no/[fingerprint])? ",
-            self.host.escape_debug(),
+            self.host,
             key.key_type(),
         );
         let mut prompt = question;
@@ -58,7 +59,7 @@ impl Judge {
         match known_hosts::add(file, &self.host, key) {
             Ok(()) => log::info(format!(
                 "Warning: Permanently added '{}' ({}) to the list of known hosts.",
-                self.host.escape_debug(),
+                self.host,
                 key.key_type()
             )),
             Err(error) => log::error(format!(
@@ -75,15 +76,15 @@ impl Judge {
         let fingerprint = key.fingerprint(self.provider.sha256);
         log::debug(format!("Server host key: {} {fingerprint}", key.key_type()));
         match self.known.verdict(key) {
-            Verdict::Known => {
+            Verdict::Match(_) => {
                 log::debug(format!("Host '{}' is known.", self.host));
                 Trust::Full
             }
-            Verdict::Revoked => {
+            Verdict::Revoked(_) => {
                 log::error("The host key is marked as revoked.");
                 Trust::None
             }
-            Verdict::New => {
+            Verdict::Unknown => {
                 let accepted = match &*self.strictness {
                     "yes" => {
                         log::error(format!(
@@ -103,14 +104,16 @@ impl Judge {
                 log::error("Host key verification failed.");
                 Trust::None
             }
-            Verdict::Changed(file, line) => {
+            // A key of another type may be shown for lack of the known one.
+            Verdict::Mismatch(place) | Verdict::OtherType(place) => {
                 log::error(format!(
                     "WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!\r\n\
                      Somebody may be listening in, or the host was set up anew.\r\n\
                      The {} key sent by the host is {fingerprint}.\r\n\
-                     The offending key is in {}:{line}",
+                     The offending key is in {}:{}",
                     key.key_type(),
-                    file.display()
+                    self.known.file(place).display(),
+                    place.line
                 ));
                 if self.strictness == "no" {
                     log::error(

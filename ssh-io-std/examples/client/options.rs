@@ -405,7 +405,7 @@ mod tests {
             (&*uri.host, uri.port(), uri.user()),
             ("::1", Ok(2200), Ok("me".into()))
         );
-        assert_eq!(uri.known_as().unwrap(), "[::1]:2200");
+        assert_eq!(uri.known_as().unwrap().as_str(), "[::1]:2200");
     }
 
     #[test]

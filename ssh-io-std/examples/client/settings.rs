@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::{env, fs};
 
+use ssh_proto::keys::HostPort;
+
 use super::{Forward, Options, Result};
 use crate::pattern;
 
@@ -44,15 +46,12 @@ impl Options {
     }
 
     /// The name under which the host's key is known.
-    pub(crate) fn known_as(&self) -> Result<String> {
-        if let Some(alias) = self.value("hostkeyalias") {
-            return Ok(alias.to_ascii_lowercase());
-        }
-        let host = self.hostname().to_ascii_lowercase();
-        Ok(match self.port()? {
-            22 => host,
-            port => format!("[{host}]:{port}"),
-        })
+    pub(crate) fn known_as(&self) -> Result<HostPort> {
+        let known_as = match self.value("hostkeyalias") {
+            Some(alias) => HostPort::new(alias, 22),
+            None => HostPort::new(&self.hostname(), self.port()?),
+        };
+        known_as.map_err(|error| error.to_string())
     }
 
     /// Files of known hosts: the user's, then the system's.

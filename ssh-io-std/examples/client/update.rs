@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use ssh_proto::ClientConnection;
 use ssh_proto::crypto::PublicKey;
+use ssh_proto::keys::{HostPort, Verdict};
 
-use crate::known_hosts::{self, KnownHosts, Verdict};
+use crate::known_hosts::{self, KnownHosts};
 use crate::log;
 use crate::prompt::Asker;
 
@@ -15,7 +16,7 @@ pub(crate) struct HostKeys {
     pub(crate) known: Arc<KnownHosts>,
     /// The key that it has shown, which is known by now.
     pub(crate) shown: PublicKey,
-    pub(crate) host: String,
+    pub(crate) host: HostPort,
     pub(crate) file: PathBuf,
     /// The user is to agree.
     pub(crate) asker: Option<Asker>,
@@ -26,7 +27,7 @@ impl HostKeys {
     pub(crate) fn announced(&self, keys: Vec<PublicKey>, connection: &mut ClientConnection) {
         let is_new = |key: &PublicKey| {
             let verdict = self.known.verdict(key);
-            *key != self.shown && matches!(verdict, Verdict::New | Verdict::Changed(..))
+            *key != self.shown && !matches!(verdict, Verdict::Match(_) | Verdict::Revoked(_))
         };
         let fresh: Vec<_> = keys.into_iter().filter(is_new).collect();
         if !fresh.is_empty()
@@ -41,7 +42,7 @@ impl HostKeys {
         if let Some(asker) = &self.asker {
             let question = format!(
                 "The host '{}' has {} other keys. Remember them (yes/no)? ",
-                self.host.escape_debug(),
+                self.host,
                 keys.len()
             );
             if !asker

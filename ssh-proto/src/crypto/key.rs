@@ -209,6 +209,35 @@ impl PublicKey {
         is_well_formed() == Ok(true)
     }
 
+    /// The size in bits as `ssh-keygen -l` tells it: of the modulus for RSA and DSA, of the field
+    /// for curves. `None` for types that are not known here, certificates among them, and for
+    /// moduli that are malformed.
+    pub fn bits(&self) -> Option<u32> {
+        let mut reader = Reader::new(&self.blob);
+        reader.string().ok()?;
+        let number = match self.key_type() {
+            "ssh-ed25519" | "sk-ssh-ed25519@openssh.com" | "sk-ecdsa-sha2-nistp256@openssh.com" => {
+                return Some(256);
+            }
+            "ssh-dss" => reader.string().ok()?,
+            "ssh-rsa" => {
+                reader.string().ok()?;
+                reader.string().ok()?
+            }
+            key_type => {
+                return EcdsaCurve::of_key_type(key_type).map(|curve| match curve {
+                    EcdsaCurve::Nistp256 => 256,
+                    EcdsaCurve::Nistp384 => 384,
+                    EcdsaCurve::Nistp521 => 521,
+                });
+            }
+        };
+        let magnitude = Mpint::from_twos_complement(number).ok()?.magnitude();
+        let zeros = magnitude.first().map_or(0, |byte| byte.leading_zeros());
+        let bytes = u32::try_from(magnitude.len()).ok()?;
+        Some(bytes.saturating_mul(8).saturating_sub(zeros))
+    }
+
     /// The fingerprint as OpenSSH prints it. `sha256` is that of a [`CryptoProvider`](super::CryptoProvider).
     pub fn fingerprint(&self, sha256: &dyn HashAlgorithm) -> Fingerprint {
         let digest = sha256.hash(&[&self.blob]);

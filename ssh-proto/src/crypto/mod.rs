@@ -58,6 +58,8 @@ pub struct CryptoProvider {
     pub name: &'static str,
     /// SHA-256, for fingerprints and for expanding padding.
     pub sha256: &'static dyn HashAlgorithm,
+    /// SHA-512, for the messages that signature files are of.
+    pub sha512: &'static dyn HashAlgorithm,
     /// Key exchange methods (RFC 4253 section 8).
     pub kex: Cow<'static, [&'static dyn KexAlgorithm]>,
     /// Signature algorithms for host keys and user keys (RFC 4253 section 6.6).

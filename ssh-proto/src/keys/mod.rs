@@ -3,18 +3,29 @@
 //! [`PrivateKeyFile`] reads private keys in every [`Container`] that is built in: OpenSSH's, with the
 //! feature `pem` those of OpenSSL, with `ppk` PuTTY's. They are written as OpenSSH does (PROTOCOL.key), by
 //! [`PrivateKey::to_openssh`](crate::crypto::PrivateKey::to_openssh). A public key is a
-//! [`PublicKeyLine`]: the line of a `.pub` file, or a file of RFC 4716. Nothing here opens a file.
+//! [`PublicKeyLine`]: the line of a `.pub` file, or a file of RFC 4716.
+//! Files of many keys are [`KnownHosts`] of a client and
+//! [`AuthorizedKeys`] of a server's users; a [`RevocationList`] tells either which keys are lost.
+//! [`SshSig`] is a signature of a file, and [`AllowedSigners`] are those whose signatures count.
+//! Nothing here opens a file.
 
+mod allowed_signers;
 mod armor;
 #[cfg(feature = "pem")]
 mod asn1;
+mod authorized_keys;
 mod cbc;
+mod clock;
 mod container;
 mod encryption;
 mod fields;
+mod known_hosts;
+mod krl;
+mod line;
 mod openssh;
 #[cfg(any(feature = "pem", feature = "ppk"))]
 mod parts;
+mod pattern;
 #[cfg(feature = "pem")]
 mod pbes2;
 #[cfg(feature = "pem")]
@@ -27,19 +38,33 @@ mod pkcs8;
 mod ppk;
 mod private;
 mod public;
+mod randomart;
 mod rfc4716;
 #[cfg(feature = "pem")]
 mod sec1;
+mod sshsig;
 
 use alloc::string::String;
 use core::fmt;
 
+pub use self::allowed_signers::{AllowedSigner, AllowedSigners, SignerRefusal};
+pub use self::authorized_keys::{
+    AuthorizedKey, AuthorizedKeys, KeyOptions, KeyRefusal, PermittedPlace, SourceList, TunnelDevice,
+};
+pub use self::clock::{FileTime, WallClock};
 pub use self::container::Container;
 #[cfg(feature = "agent")]
 pub(crate) use self::fields::{put_private, read_private};
+pub use self::known_hosts::{
+    HostEntries, HostEntry, HostMarker, HostPort, KnownHosts, Place, Verdict,
+};
+pub use self::krl::{CertificateIdentity, RevocationError, RevocationList};
+pub use self::line::{LineError, LineProblem};
 pub use self::openssh::BCRYPT_ROUNDS;
 pub use self::private::PrivateKeyFile;
 pub use self::public::{Comment, PublicKeyLine};
+pub use self::randomart::Md5Fingerprint;
+pub use self::sshsig::{SshSig, SshSigError, SshSigHash};
 use crate::error::{CryptoError, RandomFailed};
 
 /// Why a key file could not be read or written.
@@ -86,6 +111,8 @@ pub enum KeyFileError {
     KdfOutOfBounds(&'static str),
     /// The comment to be written is too long or has control characters, which would end its line.
     BadComment,
+    /// A host name that cannot stand in a known_hosts file.
+    BadHostName,
     /// Randomness or cryptography failed on our side.
     Crypto(CryptoError),
 }
@@ -155,6 +182,7 @@ impl fmt::Display for KeyFileError {
             Self::BadRounds(rounds) => write!(f, "{rounds} bcrypt rounds are out of range"),
             Self::KdfOutOfBounds(name) => write!(f, "the parameters of {name} are out of range"),
             Self::BadComment => f.write_str("the comment is too long or has control characters"),
+            Self::BadHostName => f.write_str("the host name is empty, too long or not plain"),
             Self::Crypto(error) => write!(f, "{error}"),
         }
     }

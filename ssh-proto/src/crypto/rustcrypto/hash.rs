@@ -74,4 +74,13 @@ mod tests {
             hex("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
         );
     }
+
+    /// FIPS 180-4, the example of NIST.
+    #[test]
+    fn sha512() {
+        let abc = hex(
+            "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f",
+        );
+        assert_eq!(SHA512.hash(&[b"a", b"", b"bc"]).as_ref(), abc);
+    }
 }

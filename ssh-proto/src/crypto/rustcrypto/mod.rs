@@ -130,6 +130,7 @@ pub fn provider() -> CryptoProvider {
     CryptoProvider {
         name: "rustcrypto",
         sha256: &hash::SHA256,
+        sha512: &hash::SHA512,
         kex: Cow::Borrowed(&KEX),
         signatures: Cow::Borrowed(SIGNATURES),
         ciphers: Cow::Borrowed(&CIPHERS),
