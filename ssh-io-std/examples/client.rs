@@ -197,7 +197,8 @@ fn config(
         Some(list) => config = config.host_key_algorithms([list]),
         None => {
             // First those of which a key is known, lest the host shows another.
-            config = config.host_key_algorithms(known.host_key_algorithms(&names.keys));
+            let offered: Vec<_> = provider.signatures.iter().map(|a| a.name()).collect();
+            config = config.host_key_algorithms(known.host_key_algorithms(&offered));
         }
     }
     Ok(config.build()?)

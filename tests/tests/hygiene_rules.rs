@@ -337,6 +337,7 @@ fn p2_keys_files_and_agents_show_no_secret() {
         assert!(keyring.is_locked());
         hides(&keyring, &secrets);
         let add = AddIdentity {
+            certificate: None,
             key,
             comment: b"a comment",
             constraints: None,

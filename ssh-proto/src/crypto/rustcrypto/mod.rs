@@ -71,6 +71,16 @@ static KEX_ON_REQUEST: &[&dyn KexAlgorithm] = &[
 static SIGNATURES: &[&dyn SignatureAlgorithm] = &[
     &certificates::SSH_ED25519,
     &certificates::ECDSA_SHA2_NISTP256,
+    &certificates::ECDSA_SHA2_NISTP384,
+    &certificates::ECDSA_SHA2_NISTP521,
+    &certificates::SK_SSH_ED25519,
+    &certificates::SK_ECDSA_SHA2_NISTP256,
+    &certificates::WEBAUTHN_SK_ECDSA_SHA2_NISTP256,
+    #[cfg(feature = "rsa")]
+    &certificates::RSA_SHA2_512,
+    #[cfg(feature = "rsa")]
+    &certificates::RSA_SHA2_256,
+    &certificates::SSH_MLDSA44_ED25519,
     &ed25519::SSH_ED25519,
     &ecdsa::ECDSA_SHA2_NISTP256,
     &ecdsa::ECDSA_SHA2_NISTP384,
@@ -87,6 +97,10 @@ static SIGNATURES: &[&dyn SignatureAlgorithm] = &[
 
 /// Verified and signed with on request only.
 static SIGNATURES_ON_REQUEST: &[&dyn SignatureAlgorithm] = &[
+    #[cfg(all(feature = "rsa", feature = "legacy"))]
+    &certificates::SSH_RSA,
+    #[cfg(feature = "legacy")]
+    &certificates::SSH_DSS,
     #[cfg(all(feature = "rsa", feature = "legacy"))]
     &rsa::SSH_RSA,
     #[cfg(feature = "legacy")]
