@@ -54,8 +54,9 @@ impl RawOffer {
             kex,
             // Its keys are plain ones.
             host_keys: names(
-                (provider.signatures.iter().map(|a| a.name()))
-                    .filter(|name| !name.contains("-cert-v01@")),
+                (provider.signatures.iter())
+                    .filter(|a| a.name() == a.signature_name())
+                    .map(|a| a.name()),
             ),
             ciphers: [ciphers.clone(), ciphers],
             macs: [macs.clone(), macs],
