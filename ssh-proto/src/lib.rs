@@ -27,6 +27,7 @@
 //!
 //! # Features
 //! - `rustcrypto` (default): [`crypto::rustcrypto`], a provider in pure Rust.
+//! - `legacy`: weak algorithms for old peers, which are offered where a config names them alone.
 //! - `keys` (default): [`keys`], OpenSSH private key files and public key lines.
 //! - `agent`: [`agent`], the agent protocol, both asking an agent and being one. Implies `keys`.
 //! - `tracing`: what happens on each connection, see below.
