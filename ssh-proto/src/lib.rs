@@ -28,7 +28,7 @@
 //! # Features
 //! - `rustcrypto` (default): [`crypto::rustcrypto`], a provider in pure Rust.
 //! - `rsa` (default): RSA in that provider. Its library is a pre-release, and pinned.
-//! - `legacy`: algorithms that are weak. Even so none is used until a config names it.
+//! - `legacy`: weak algorithms for old peers, which are offered where a config names them alone.
 //! - `keys` (default): [`keys`], OpenSSH private key files and public key lines.
 //! - `agent`: [`agent`], the agent protocol, both asking an agent and being one. Implies `keys`.
 //! - `tracing`: what happens on each connection, see below.

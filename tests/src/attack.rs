@@ -4,7 +4,7 @@ use ssh_proto::error::{DisconnectReason, PeerMisbehaved};
 use ssh_proto::wire::number;
 use ssh_proto::wire::transport::{Debug, Ignore, Unimplemented};
 use ssh_proto::{
-    ClientConnection, ClientEvent, Disconnected, Error, Event, Negotiated, Password,
+    ClientConnection, ClientEvent, Disconnected, Error, Event, Instant, Negotiated, Password,
     ServerConnection,
 };
 
@@ -13,6 +13,7 @@ use crate::fixtures;
 use crate::hostile::{Hostile, Stage, Victim};
 use crate::mode::{Chunking, Mode};
 use crate::raw::{RawPeer, payload_of};
+use crate::rng::TestRng;
 
 /// The modes of attack tests.
 pub const MODES: [Mode; 3] = [
@@ -249,6 +250,42 @@ pub fn prepared<E: Asked>(stage: Stage, mode: Mode, strict: bool) -> Hostile<E> 
     h.peer.offer.strict = strict;
     h.peer.offer.kex = vec!["curve25519-sha256".into()];
     h.advance_to(stage);
+    h
+}
+
+/// Connections that offer this key exchange method alone.
+pub trait Offering: Asked {
+    /// One whose randomness begins with this seed.
+    fn offering(kex: &str, seed: u64) -> Self;
+}
+
+impl Offering for ClientConnection {
+    fn offering(kex: &str, seed: u64) -> Self {
+        let config = fixtures::client_config()
+            .kex([kex])
+            .build()
+            .expect("config");
+        let random = Box::new(TestRng::new(seed));
+        Self::new(&config, fixtures::USER, random, Instant::EPOCH).expect("randomness")
+    }
+}
+
+impl Offering for ServerConnection {
+    fn offering(kex: &str, seed: u64) -> Self {
+        let config = fixtures::server_config()
+            .kex([kex])
+            .build()
+            .expect("config");
+        Self::new(&config, Box::new(TestRng::new(seed)), Instant::EPOCH).expect("randomness")
+    }
+}
+
+/// Both `KEXINIT`s have passed, and both sides offer this method alone.
+pub fn agreed<E: Offering>(kex: &str, mode: Mode, strict: bool) -> Hostile<E> {
+    let mut h = Hostile::with_connection(E::offering(kex, mode.seed), mode.chunking);
+    h.peer.offer.strict = strict;
+    h.peer.offer.kex = vec![kex.into()];
+    h.advance_to(Stage::KexInit);
     h
 }
 

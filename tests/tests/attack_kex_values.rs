@@ -10,7 +10,7 @@ use ssh_proto::wire::transport::Ignore;
 use ssh_proto::{
     ClientConnection, ClientEvent, Connection, Error, Event, Instant, Role, ServerConnection, Timer,
 };
-use ssh_tests::attack::{Asked, F, both, chunked, message, negotiated, prepared};
+use ssh_tests::attack::{Asked, F, agreed, both, chunked, message, negotiated, prepared};
 use ssh_tests::raw::payload_of;
 use ssh_tests::rng::FailingRng;
 use ssh_tests::{Endpoint, Hostile, Mode, Stage, fixtures};
@@ -36,55 +36,84 @@ fn bad_publics(kex: &str, to: Role) -> Vec<Vec<u8>> {
             let lengths = [0, 1, 31, 33, 64].map(fill);
             lengths.into_iter().chain(weak).collect()
         }
-        "ecdh-sha2-nistp256" => {
-            let mut off_curve = fill(65);
-            off_curve[0] = 4;
-            let mut compressed = fill(33);
-            compressed[0] = 2;
-            let mut hybrid = fill(65);
-            hybrid[0] = 6;
-            vec![
-                vec![],
-                vec![0],
-                [&[0][..], &[0; 64]].concat(),
-                off_curve,
-                compressed,
-                hybrid,
-                fill(64),
-                fill(66),
-                [&[4][..], &[0; 64]].concat(),
-                [&[4][..], &[0xff; 64]].concat(),
-            ]
-        }
+        "ecdh-sha2-nistp256" => bad_points(65),
+        "ecdh-sha2-nistp384" => bad_points(97),
+        "ecdh-sha2-nistp521" => bad_points(133),
         _ => {
-            let pq = if to == Role::Server { 1184 } else { 1088 };
-            let mut all: Vec<Vec<u8>> = [0, 32, pq, pq + 31, pq + 33].map(fill).into();
+            let (key, ciphertext, point) = halves(kex);
+            let pq = if to == Role::Server { key } else { ciphertext };
+            let lengths = [0, point, pq, pq + point - 1, pq + point + 1];
+            let mut all: Vec<Vec<u8>> = lengths.map(fill).into();
             // The classical half is weak; towards a server, the other one is no key at all.
-            all.extend(weak.map(|half| [fill(pq), half].concat()));
-            if to == Role::Server {
-                all.push([vec![0xff; pq], fill(32)].concat());
+            let bad_halves = match point {
+                32 => weak.to_vec(),
+                len => bad_points(len)
+                    .into_iter()
+                    .filter(|p| p.len() == len)
+                    .collect(),
+            };
+            all.extend(bad_halves.into_iter().map(|half| [fill(pq), half].concat()));
+            if to == Role::Server && kex.starts_with("mlkem") {
+                all.push([vec![0xff; pq], fill(point)].concat());
             }
             all
         }
     }
 }
 
+/// What is no uncompressed point of so many bytes on a curve.
+fn bad_points(len: usize) -> Vec<Vec<u8>> {
+    let begins = |first: u8, fill: u8, len: usize| [vec![first], vec![fill; len - 1]].concat();
+    vec![
+        vec![],
+        vec![0],
+        begins(0, 0, len),
+        // Off the curve; compressed; hybrid.
+        begins(4, 9, len),
+        begins(2, 9, len / 2 + 1),
+        begins(6, 9, len),
+        begins(4, 9, len - 1),
+        begins(4, 9, len + 1),
+        begins(4, 0, len),
+        begins(4, 0xff, len),
+    ]
+}
+
+/// Bytes of the encapsulation key, of the ciphertext and of the point of a hybrid.
+fn halves(kex: &str) -> (usize, usize, usize) {
+    match kex {
+        "mlkem768x25519-sha256" => (1184, 1088, 32),
+        "mlkem768nistp256-sha256" => (1184, 1088, 65),
+        "mlkem1024nistp384-sha384" => (1568, 1568, 97),
+        _ => (1158, 1039, 32),
+    }
+}
+
+const HYBRIDS: [&str; 5] = [
+    "mlkem768x25519-sha256",
+    "mlkem768nistp256-sha256",
+    "mlkem1024nistp384-sha384",
+    "sntrup761x25519-sha512",
+    "sntrup761x25519-sha512@openssh.com",
+];
+
 #[test]
 fn c14_c15_c16_bad_public_values() {
-    let methods = [CURVE, "ecdh-sha2-nistp256", "mlkem768x25519-sha256"];
+    let curves = [
+        CURVE,
+        "ecdh-sha2-nistp256",
+        "ecdh-sha2-nistp384",
+        "ecdh-sha2-nistp521",
+    ];
     chunked(|mode| {
-        for kex in methods {
+        for kex in curves.into_iter().chain(HYBRIDS) {
             for public in bad_publics(kex, Role::Server) {
-                let mut h = Hostile::<ServerConnection>::new(mode);
-                h.peer.offer.kex = vec![kex.into()];
-                h.advance_to(Stage::KexInit);
+                let mut h = agreed::<ServerConnection>(kex, mode, true);
                 h.refuses(3, |peer| peer.send_payload(&message(30, &[F::S(&public)])));
                 assert_eq!(*h.error(), PeerMisbehaved::BadKexValue.into(), "{kex}");
             }
             for public in bad_publics(kex, Role::Client) {
-                let mut h = Hostile::<ClientConnection>::new(mode);
-                h.peer.offer.kex = vec![kex.into()];
-                h.advance_to(Stage::KexInit);
+                let mut h = agreed::<ClientConnection>(kex, mode, true);
                 let init = h.peer.expect(number::KEX_ECDH_INIT);
                 let mut reply = h.peer.make_reply(&init);
                 reply.public = public;
@@ -92,22 +121,30 @@ fn c14_c15_c16_bad_public_values() {
                 assert_eq!(*h.error(), PeerMisbehaved::BadKexValue.into(), "{kex}");
             }
         }
-        // A ciphertext that is merely wrong is rejected implicitly: the signature does not fit.
-        let mut h = Hostile::<ClientConnection>::new(mode);
-        h.peer.offer.kex = vec!["mlkem768x25519-sha256".into()];
-        h.advance_to(Stage::KexInit);
-        let init = h.peer.expect(number::KEX_ECDH_INIT);
-        let mut reply = h.peer.make_reply(&init);
-        reply.public[500] ^= 1;
-        h.refuses(3, |peer| peer.send_reply(&reply));
-        assert_eq!(*h.error(), PeerMisbehaved::BadHostKeySignature.into());
-        // The halves swapped.
-        let mut h = Hostile::<ServerConnection>::new(mode);
-        h.peer.offer.kex = vec!["mlkem768x25519-sha256".into()];
-        h.advance_to(Stage::KexInit);
-        let init = h.peer.make_kex_init();
-        let swapped = [&init[5 + 1184..], &init[5..5 + 1184]].concat();
-        h.refuses(3, |peer| peer.send_payload(&message(30, &[F::S(&swapped)])));
+        for kex in HYBRIDS {
+            // A ciphertext that is merely wrong is rejected implicitly: the signature does not fit.
+            let mut h = agreed::<ClientConnection>(kex, mode, true);
+            let init = h.peer.expect(number::KEX_ECDH_INIT);
+            let mut reply = h.peer.make_reply(&init);
+            reply.public[500] ^= 1;
+            h.refuses(3, |peer| peer.send_reply(&reply));
+            assert_eq!(*h.error(), PeerMisbehaved::BadHostKeySignature.into());
+            // The halves swapped. Any bytes are a key of sntrup761, as is any point of X25519, and
+            // then the keys are not the same.
+            let mut h = agreed::<ServerConnection>(kex, mode, true);
+            let init = h.peer.make_kex_init();
+            let (key, _, _) = halves(kex);
+            let swapped = message(30, &[F::S(&[&init[5 + key..], &init[5..5 + key]].concat())]);
+            match kex.starts_with("mlkem") {
+                true => h.refuses(3, |peer| peer.send_payload(&swapped)),
+                false => {
+                    h.peer.send_payload(&swapped);
+                    h.exchange();
+                    assert_eq!(h.ended, None);
+                    h.peer.expect(number::KEX_ECDH_REPLY);
+                }
+            }
+        }
     });
 }
 

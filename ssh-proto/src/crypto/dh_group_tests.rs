@@ -116,7 +116,7 @@ fn c17_bad_groups_are_refused() {
     refused(&[0xff; 2049], &[2]);
     refused(&[], &[2]);
     // A size between those of the RFCs will do.
-    let odd = [&[0x0f], &p[..]].concat();
+    let odd = [&[0x0f], p].concat();
     assert_eq!(DhGroup::new(&odd, &[2]).unwrap().bits(), 2052);
 }
 
