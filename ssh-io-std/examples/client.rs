@@ -181,6 +181,12 @@ fn config(
     let mut config = ClientConfig::builder(provider.clone())
         .limits(limits)
         .obscure_keystroke_timing(options.keystroke_interval()?);
+    if options.compresses()? {
+        config = config.compression(["^zlib@openssh.com"]);
+    }
+    if let Some(bits) = options.required_rsa_size()? {
+        config = config.min_rsa_bits(bits);
+    }
     if let Some(list) = options.list("kexalgorithms") {
         config = config.kex([list]);
     }

@@ -148,6 +148,12 @@ fn configure(args: &Args) -> Result<Arc<ServerConfig>, String> {
     if let Some(list) = &lists.macs {
         builder = builder.macs([list]);
     }
+    if let Some(list) = &lists.compression {
+        builder = builder.compression([list]);
+    }
+    if let Some(bits) = lists.min_rsa_bits {
+        builder = builder.min_rsa_bits(bits);
+    }
     if let Some(list) = &lists.host_keys {
         builder = builder.host_key_algorithms([list]);
     }

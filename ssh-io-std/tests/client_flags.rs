@@ -174,18 +174,37 @@ fn server_alive_ends_the_connection_to_a_silent_server() {
 #[test]
 fn queries_print_what_the_provider_has() {
     let provider = rustcrypto::provider();
+    let more = &provider.on_request;
     let names = |what: &str| -> Vec<&str> {
         match what {
-            "kex" => provider.kex.iter().map(|a| a.name()).collect(),
-            "cipher" => provider.ciphers.iter().map(|a| a.name()).collect(),
-            "mac" => provider.macs.iter().map(|a| a.name()).collect(),
-            _ => provider.signatures.iter().map(|a| a.name()).collect(),
+            "kex" => {
+                let all = provider.kex.iter().chain(more.kex.iter());
+                all.map(|a| a.name()).collect()
+            }
+            "cipher" => {
+                let all = provider.ciphers.iter().chain(more.ciphers.iter());
+                all.map(|a| a.name()).collect()
+            }
+            "mac" => {
+                let all = provider.macs.iter().chain(more.macs.iter());
+                all.map(|a| a.name()).collect()
+            }
+            "compression" => {
+                let all = provider.compression.iter().chain(more.compression.iter());
+                all.map(|a| a.name()).collect()
+            }
+            _ => {
+                let all = provider.signatures.iter().chain(more.signatures.iter());
+                all.map(|a| a.name()).collect()
+            }
         }
     };
     for (what, one) in [
         ("kex", "mlkem768x25519-sha256"),
         ("cipher", "aes256-gcm@openssh.com"),
         ("mac", "hmac-sha2-256-etm@openssh.com"),
+        ("cipher", "3des-cbc"),
+        ("compression", "zlib@openssh.com"),
         ("key", "ssh-ed25519"),
     ] {
         let output = run(example("client").args(["-Q", what]));

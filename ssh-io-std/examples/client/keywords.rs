@@ -4,12 +4,13 @@
 const USAGE: &str = "\
 usage: client [flags] [user@]host [command]
        client [flags] ssh://[user@]host[:port] [command]
-       client -Q kex|cipher|mac|key
+       client -Q kex|cipher|mac|key|compression
 
   -p PORT  -l USER        where and as whom to log in
   -i KEY                  a private key file, several times
   --password-fd N         the password is the first line of this descriptor
   -c CIPHERS  -m MACS     algorithms, comma separated, also as +LIST -LIST ^LIST
+  -C                      compress
   -o Keyword=value        see below
   -F FILE                 the config file; none for no file at all
   -L SPEC  -R SPEC        forward a port or socket of this side, or of the other:
@@ -24,7 +25,7 @@ usage: client [flags] [user@]host [command]
   -n  -N                  no input; no command
   -4  -6                  only addresses of this kind
   -q  -v  -E FILE         say less, say more (-vv, -vvv), say it in a file
-  -Q LIST                 print the names of kex, cipher, mac or key
+  -Q LIST                 print the names of kex, cipher, mac, key or compression
   -e CHAR                 taken, without effect
   --help                  this text
 ";
@@ -34,6 +35,7 @@ pub(super) const USED: &[&str] = &[
     "BatchMode",
     "Ciphers",
     "ClearAllForwardings",
+    "Compression",
     "ConnectTimeout",
     "DynamicForward",
     "ExitOnForwardFailure",
@@ -68,6 +70,7 @@ pub(super) const USED: &[&str] = &[
     "RekeyLimit",
     "RemoteForward",
     "RequestTTY",
+    "RequiredRSASize",
     "SendEnv",
     "ServerAliveCountMax",
     "ServerAliveInterval",
@@ -95,7 +98,6 @@ pub(super) const OTHERS: &[&str] = &[
     "certificatefile",
     "channeltimeout",
     "checkhostip",
-    "compression",
     "connectionattempts",
     "controlmaster",
     "controlpath",
@@ -130,7 +132,6 @@ pub(super) const OTHERS: &[&str] = &[
     "proxyusefdpass",
     "refuseconnection",
     "remotecommand",
-    "requiredrsasize",
     "revokedhostkeys",
     "securitykeyprovider",
     "sessiontype",
@@ -162,7 +163,7 @@ pub(super) const FORMER: &[(&str, &str)] = &[
 ];
 
 /// Flags that are OpenSSH's, but not of this client yet.
-pub(super) const LATER: &str = "CIJMOSbfwBPkyGK";
+pub(super) const LATER: &str = "IJMOSbfwBPkyGK";
 
 /// What `--help` prints.
 pub(crate) fn usage() -> String {

@@ -124,6 +124,7 @@ impl Options {
                     'i' => options.set("identityfile", &value()?)?,
                     'c' => options.set("ciphers", &value()?)?,
                     'm' => options.set("macs", &value()?)?,
+                    'C' => options.force("compression", "yes"),
                     'L' => options.set("localforward", &value()?)?,
                     'R' => options.set("remoteforward", &value()?)?,
                     'D' => options.set("dynamicforward", &value()?)?,

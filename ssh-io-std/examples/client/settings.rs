@@ -110,6 +110,16 @@ impl Options {
         self.value(keyword)
     }
 
+    pub(crate) fn compresses(&self) -> Result<bool> {
+        self.says("compression", false)
+    }
+
+    /// The fewest bits in an RSA key.
+    pub(crate) fn required_rsa_size(&self) -> Result<Option<usize>> {
+        let size = self.value("requiredrsasize");
+        size.map(|text| number("RequiredRSASize", text)).transpose()
+    }
+
     pub(crate) fn batch_mode(&self) -> Result<bool> {
         self.says("batchmode", false)
     }

@@ -35,7 +35,8 @@ What they may do:
   --force-command CMD     runs in place of whatever is asked for
 
 Algorithms, comma separated, also as +LIST -LIST ^LIST:
-  --kex --ciphers --macs --hostkey-algs --pubkey-algs LIST
+  --kex --ciphers --macs --compression --hostkey-algs --pubkey-algs LIST
+  --min-rsa-bits N        the fewest bits in an RSA key
 
 Limits:
   --rekey-bytes N         new keys after this many bytes
@@ -90,6 +91,8 @@ pub(crate) struct Algorithms {
     pub(crate) kex: Option<String>,
     pub(crate) ciphers: Option<String>,
     pub(crate) macs: Option<String>,
+    pub(crate) compression: Option<String>,
+    pub(crate) min_rsa_bits: Option<usize>,
     pub(crate) host_keys: Option<String>,
     pub(crate) public_keys: Option<String>,
 }
@@ -158,6 +161,8 @@ impl Args {
                 "--kex" => args.algorithms.kex = Some(text()?),
                 "--ciphers" => args.algorithms.ciphers = Some(text()?),
                 "--macs" => args.algorithms.macs = Some(text()?),
+                "--compression" => args.algorithms.compression = Some(text()?),
+                "--min-rsa-bits" => args.algorithms.min_rsa_bits = Some(number(flag, &text()?)?),
                 "--hostkey-algs" => args.algorithms.host_keys = Some(text()?),
                 "--pubkey-algs" => args.algorithms.public_keys = Some(text()?),
                 "--rekey-bytes" => args.rekey_bytes = Some(number(flag, &text()?)?),

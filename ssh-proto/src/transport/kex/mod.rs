@@ -530,12 +530,12 @@ impl Kex {
         } = exchange.agreement;
         let host_key = PublicKey::from_blob(Bytes::copy_from_slice(message.host_key))
             .map_err(|_| PeerMisbehaved::BadHostKey)?;
+        if host_key.key_type() != algorithm.key_type() {
+            return Err(PeerMisbehaved::BadHostKey.into());
+        }
         if !has_accepted_size(&host_key, self.config.min_rsa_bits) {
             let bits = host_key.rsa_bits().unwrap_or_default();
             return Err(Error::PeerIncompatible(PeerIncompatible::HostKeySize(bits)));
-        }
-        if host_key.key_type() != algorithm.key_type() {
-            return Err(PeerMisbehaved::BadHostKey.into());
         }
         let signature = Signature::from_encoded(Bytes::copy_from_slice(message.signature))
             .map_err(|_| PeerMisbehaved::BadHostKeySignature)?;
