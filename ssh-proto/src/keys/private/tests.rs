@@ -619,7 +619,11 @@ fn m4_numbers_that_make_no_key_are_refused() {
     };
     assert_eq!(ec(&[1; 32], &point), None);
     assert_eq!(ec(&[1; 31], &point), None, "as old tools wrote it");
+    let signed = [&[0][..], &[0xff; 32]].concat();
+    assert_eq!(ec(&signed, &point), None, "as PuTTY exports it");
+    assert_eq!(ec(&[&[0][..], &signed].concat(), &point), damaged);
     assert_eq!(ec(&[0; 32], &point), damaged);
+    assert_eq!(ec(&[0; 33], &point), damaged);
     assert_eq!(ec(&[], &point), damaged);
     assert_eq!(ec(&[1; 33], &point), damaged);
     assert_eq!(ec(&[1; 32], &point[..64]), damaged);
