@@ -21,19 +21,22 @@ const LINE: usize = 70;
 
 /// Takes the armor off. White space at line ends and empty lines mean nothing.
 pub(super) fn decode(file: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
-    let (headers, blob) = open(file, "OPENSSH PRIVATE KEY")?;
-    match headers.is_empty() {
-        true => Ok(blob),
+    let armored = open(file, "OPENSSH PRIVATE KEY")?;
+    match armored.headers.is_empty() {
+        true => Ok(armored.blob),
         false => Err(Damage::Armor.into()),
     }
 }
 
-/// What stands between the lines that begin and end a `label`: header lines, which end in an empty
-/// one (RFC 1421 section 4.4), and the base64.
-pub(super) fn open<'f>(
-    file: &'f [u8],
-    label: &str,
-) -> Result<(Vec<&'f [u8]>, Zeroizing<Vec<u8>>), KeyFileError> {
+/// What stands between the lines that begin and end a file.
+pub(super) struct Armored<'f> {
+    /// Header lines, which end in an empty one (RFC 1421 section 4.4).
+    pub(super) headers: Vec<&'f [u8]>,
+    pub(super) blob: Zeroizing<Vec<u8>>,
+}
+
+/// Takes the armor of this label off.
+pub(super) fn open<'f>(file: &'f [u8], label: &str) -> Result<Armored<'f>, KeyFileError> {
     if file.len() > MAX_KEY_FILE {
         return Err(KeyFileError::TooLong);
     }
@@ -69,7 +72,8 @@ pub(super) fn open<'f>(
     if lines.any(|line| !line.is_empty()) {
         return Err(Damage::Armor.into());
     }
-    Ok((headers, base64(&text)?))
+    let blob = base64(&text)?;
+    Ok(Armored { headers, blob })
 }
 
 /// Decodes base64 that has no white space.
@@ -159,8 +163,8 @@ mod tests {
     fn m1_headers_end_in_an_empty_line() {
         let open = |text: &str| {
             let file = format!("{BEGIN}\n{text}\n{END}\n");
-            let (headers, blob) = open(file.as_bytes(), "OPENSSH PRIVATE KEY")?;
-            Ok((headers.len(), blob.len()))
+            let armored = open(file.as_bytes(), "OPENSSH PRIVATE KEY")?;
+            Ok((armored.headers.len(), armored.blob.len()))
         };
         let armor = Err(KeyFileError::Damaged(Damage::Armor));
         assert_eq!(open(&format!("a: b\r\nc: d\r\n\r\n{BODY}")), Ok((2, 15)));

@@ -46,12 +46,17 @@ impl RsaNumbers<'_> {
     }
 }
 
-/// An ECDSA key from a point and a scalar that may be shorter than the field.
+/// An ECDSA key from a point and a scalar. The scalar may be shorter than the field, as of old
+/// tools, or have a zero in front, as of PuTTY.
 pub(super) fn ecdsa(
     curve: EcdsaCurve,
     point: &[u8],
     scalar: &[u8],
 ) -> Result<PrivateKey, KeyFileError> {
+    let scalar = match scalar.split_first() {
+        Some((0, rest)) if rest.len() == curve.field_len() => rest,
+        _ => scalar,
+    };
     let mut padded = Zeroizing::new(vec![0; curve.field_len()]);
     let zeros = padded.len().checked_sub(scalar.len());
     let digits = zeros.and_then(|zeros| padded.get_mut(zeros..));

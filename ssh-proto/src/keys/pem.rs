@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use md5::{Digest, Md5};
 use zeroize::Zeroizing;
 
-use super::armor;
+use super::armor::{self, Armored};
 use super::cbc::Cbc;
 use super::container::unexpected;
 use super::pbes2::Pbes2;
@@ -73,7 +73,7 @@ impl PrivateKeyFile {
                     .find(|(label, _)| rest.starts_with(label.as_bytes()))
             })
             .ok_or_else(|| unexpected(file))?;
-        let (headers, blob) = armor::open(file, label)?;
+        let Armored { headers, blob } = armor::open(file, label)?;
         let content = match (headers.as_slice(), container) {
             ([], _) if label == ENCRYPTED => encrypted_pkcs8(&blob)?,
             ([], _) => clear(container, &blob)?,

@@ -10,13 +10,13 @@ use super::public::PublicKeyLine;
 use super::{Comment, Damage, KeyFileError, armor};
 use crate::crypto::PublicKey;
 use crate::error::DecodeError;
-use crate::limits::{MAX_KEY_COMMENT, MAX_KEY_LINE};
+use crate::limits::MAX_KEY_LINE;
 
 const BEGIN: &str = "---- BEGIN SSH2 PUBLIC KEY ----";
 const END: &str = "---- END SSH2 PUBLIC KEY ----";
 
-/// The longest line (section 3.1).
-const LINE: usize = 72;
+/// What ssh-keygen writes of a comment at most: with it, a line has no more than the 72 bytes of section 3.1.
+const MAX_COMMENT: usize = 60;
 /// The width of ssh-keygen's lines of base64.
 const BASE64_LINE: usize = 70;
 /// The longest name and value of a header (section 3.3).
@@ -88,31 +88,26 @@ impl PublicKeyLine {
         Ok(Self { key, comment })
     }
 
-    /// Writes a public key file of RFC 4716.
+    /// Writes a public key file of RFC 4716. A comment that does not fit into its line is cut, as
+    /// by ssh-keygen: PuTTY does not read on in the next.
     ///
     /// # Errors
-    /// `BadComment` if it is not UTF-8, too long or has control characters.
+    /// `BadComment` if it is not UTF-8 or has control characters.
     pub fn to_rfc4716(&self) -> Result<String, KeyFileError> {
         let comment = core::str::from_utf8(self.comment.as_bytes())
             .ok()
-            .filter(|comment| comment.len() < MAX_KEY_COMMENT.min(MAX_VALUE) - 3)
             .filter(|comment| !comment.chars().any(char::is_control))
             .ok_or(KeyFileError::BadComment)?;
         let mut file = String::from(BEGIN);
         file.push('\n');
         if !comment.is_empty() {
-            let mut line = String::from("Comment: \"");
-            for letter in comment.chars().chain(['"']) {
-                // Room for the backslash.
-                if line.len() + letter.len_utf8() >= LINE {
-                    file.push_str(&line);
-                    file.push_str("\\\n");
-                    line.clear();
-                }
-                line.push(letter);
-            }
-            file.push_str(&line);
-            file.push('\n');
+            file.push_str("Comment: \"");
+            let ends = comment
+                .char_indices()
+                .map(|(at, letter)| at + letter.len_utf8());
+            let end = ends.take_while(|end| *end <= MAX_COMMENT).last();
+            file.push_str(comment.get(..end.unwrap_or(0)).unwrap_or_default());
+            file.push_str("\"\n");
         }
         let text = Base64::encode_string(self.key.as_blob());
         for line in text.as_bytes().chunks(BASE64_LINE) {
@@ -192,22 +187,22 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_in_lines_of_72_bytes() {
-        let long = "ä".repeat(500);
-        for comment in [
-            "",
-            "a",
-            "a \"b\" \\",
-            "\\",
-            &"x".repeat(60),
-            &"\\".repeat(200),
-            &long,
+        for (comment, kept) in [
+            ("", ""),
+            ("a", "a"),
+            ("a \"b\" \\", "a \"b\" \\"),
+            (&"\\".repeat(60), &*"\\".repeat(60)),
+            (&"x".repeat(61), &"x".repeat(60)),
+            (
+                &format!("x{}", "ä".repeat(500)),
+                &format!("x{}", "ä".repeat(29)),
+            ),
         ] {
-            let line = with_comment(comment);
-            let file = line.to_rfc4716().unwrap();
-            assert!(file.lines().all(|line| line.len() <= LINE), "{file}");
-            assert_eq!(read(&file), Ok(line));
+            let file = with_comment(comment).to_rfc4716().unwrap();
+            assert!(file.lines().all(|line| line.len() <= 72), "{file}");
+            assert_eq!(read(&file), Ok(with_comment(kept)));
         }
-        for comment in ["a\nb", "a\x1b", "\u{9b}", &"x".repeat(1100)] {
+        for comment in ["a\nb", "a\x1b", "\u{9b}"] {
             let written = with_comment(comment).to_rfc4716();
             assert_eq!(written, Err(KeyFileError::BadComment));
         }

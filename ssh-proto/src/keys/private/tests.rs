@@ -276,7 +276,7 @@ fn m1_every_cut_of_the_content_is_refused() {
             "ENCRYPTED PRIVATE KEY",
         ),
     ] {
-        let (_, blob) = armor::open(file, label).unwrap();
+        let blob = armor::open(file, label).ok().unwrap().blob;
         for cut in 0..blob.len() {
             assert!(read_der(label, &blob[..cut]).is_err(), "{label} {cut}");
         }
@@ -620,7 +620,11 @@ fn m4_numbers_that_make_no_key_are_refused() {
     };
     assert_eq!(ec(&[1; 32], &point), None);
     assert_eq!(ec(&[1; 31], &point), None, "as old tools wrote it");
+    let signed = [&[0][..], &[0xff; 32]].concat();
+    assert_eq!(ec(&signed, &point), None, "as PuTTY exports it");
+    assert_eq!(ec(&[&[0][..], &signed].concat(), &point), damaged);
     assert_eq!(ec(&[0; 32], &point), damaged);
+    assert_eq!(ec(&[0; 33], &point), damaged);
     assert_eq!(ec(&[], &point), damaged);
     assert_eq!(ec(&[1; 33], &point), damaged);
     assert_eq!(ec(&[1; 32], &point[..64]), damaged);
@@ -631,7 +635,10 @@ fn m4_numbers_that_make_no_key_are_refused() {
     );
 
     // Ed25519 with its public key behind the seed (RFC 8410 section 10.3), which must be its own.
-    let (_, v1) = armor::open(file!("ed25519.pkcs8"), "PRIVATE KEY").unwrap();
+    let v1 = armor::open(file!("ed25519.pkcs8"), "PRIVATE KEY")
+        .ok()
+        .unwrap()
+        .blob;
     let public = PublicKeyLine::parse(file!("ed25519.pub")).unwrap().key;
     let public = &public.as_blob()[19..];
     let v2 = |version: u8, public: &[u8]| {
