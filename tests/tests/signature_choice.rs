@@ -1,13 +1,12 @@
 //! Which signature algorithm a key of several logs in with (RFC 8308 section 3.1, RFC 8332), item 17 of section 8 of the notes.
 
-use std::borrow::Cow;
+use std::sync::{Arc, LazyLock};
 
-use bytes::BytesMut;
-use ssh_proto::crypto::{CryptoProvider, PublicKey, Signature, SignatureAlgorithm, SigningKey};
+use ssh_proto::crypto::{PublicKey, Signature, SigningKey};
 use ssh_proto::error::CryptoError;
 use ssh_proto::wire::auth::{AuthMethod as WireMethod, UserauthRequest};
 use ssh_proto::wire::extension::ExtInfo;
-use ssh_proto::wire::{number, put_string};
+use ssh_proto::wire::number;
 use ssh_proto::{
     AuthMethod, AuthOutcome, ClientConnection, ClientEvent, Connection, Event, Instant, ServerEvent,
 };
@@ -19,42 +18,13 @@ use ssh_tests::{
 const SHA512: &str = "rsa-sha2-512";
 const SHA256: &str = "rsa-sha2-256";
 
-/// An algorithm of `ssh-rsa` keys by name; of RSA there is nothing in it.
-struct Toy(&'static str);
-
-/// A sum of the name and of what is signed.
-fn sum(algorithm: &str, message: &[u8]) -> [u8; 8] {
-    let bytes = algorithm.bytes().chain(message.iter().copied());
-    let sum = bytes.fold(1_u64, |sum, byte| {
-        (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    sum.to_be_bytes()
-}
-
-impl SignatureAlgorithm for Toy {
-    fn name(&self) -> &'static str {
-        self.0
-    }
-
-    fn key_type(&self) -> &'static str {
-        "ssh-rsa"
-    }
-
-    fn verify(&self, _: &PublicKey, message: &[u8], s: &Signature) -> Result<(), CryptoError> {
-        match s.algorithm() == self.0 && s.blob() == sum(self.0, message) {
-            true => Ok(()),
-            false => Err(CryptoError::InvalidSignature),
-        }
-    }
-}
-
 /// A key that could sign with SHA-1 too, and is never asked to.
 #[derive(Debug)]
-struct ToyKey(PublicKey);
+struct Key(Arc<dyn SigningKey>);
 
-impl SigningKey for ToyKey {
+impl SigningKey for Key {
     fn public_key(&self) -> &PublicKey {
-        &self.0
+        self.0.public_key()
     }
 
     fn algorithms(&self) -> &[&'static str] {
@@ -63,28 +33,20 @@ impl SigningKey for ToyKey {
 
     fn sign(&self, algorithm: &str, message: &[u8]) -> Result<Signature, CryptoError> {
         assert_ne!(algorithm, "ssh-rsa");
-        Ok(Signature::new(algorithm, &sum(algorithm, message)))
+        self.0.sign(algorithm, message)
     }
 }
 
-fn key() -> ToyKey {
-    let mut blob = BytesMut::new();
-    for field in [&b"ssh-rsa"[..], &[1, 0, 1], &[7; 256]] {
-        put_string(&mut blob, field);
-    }
-    ToyKey(PublicKey::from_blob(blob.freeze()).unwrap())
-}
-
-fn provider() -> CryptoProvider {
-    let mut provider = fixtures::provider();
-    let mut signatures = provider.signatures.into_owned();
-    signatures.extend([&Toy(SHA512) as &dyn SignatureAlgorithm, &Toy(SHA256)]);
-    provider.signatures = Cow::Owned(signatures);
-    provider
+fn key() -> Key {
+    static KEY: LazyLock<Arc<dyn SigningKey>> = LazyLock::new(|| {
+        let private = fixtures::rsa_private_key(1);
+        fixtures::provider().signing_key(&private).unwrap()
+    });
+    Key(Arc::clone(&KEY))
 }
 
 fn client() -> ClientConnection {
-    let config = ssh_proto::ClientConfig::builder(provider())
+    let config = ssh_proto::ClientConfig::builder(fixtures::provider())
         .build()
         .unwrap();
     let random = Box::new(TestRng::new(1));
@@ -104,7 +66,7 @@ fn s8_17_what_is_announced_decides() {
         ] {
             for remote in [false, true] {
                 let mut pair = Pair::builder(mode).build();
-                let config = ssh_proto::ServerConfig::builder(provider())
+                let config = ssh_proto::ServerConfig::builder(fixtures::provider())
                     .signing_host_key(fixtures::host_key())
                     .public_key_algorithms(announced.iter().copied())
                     .build()
