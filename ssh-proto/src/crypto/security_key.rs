@@ -63,6 +63,10 @@ impl SecurityKeyUse {
 }
 
 /// The parts of a signature of a security key.
+#[cfg_attr(
+    not(feature = "rustcrypto"),
+    allow(dead_code, reason = "for providers")
+)]
 pub(crate) struct SecurityKeySignature<'a> {
     /// The signature of the curve.
     pub(crate) inner: &'a [u8],
@@ -73,6 +77,10 @@ pub(crate) struct SecurityKeySignature<'a> {
 }
 
 /// What a browser adds.
+#[cfg_attr(
+    not(feature = "rustcrypto"),
+    allow(dead_code, reason = "for providers")
+)]
 pub(crate) struct Webauthn<'a> {
     pub(crate) origin: &'a [u8],
     pub(crate) client_data: &'a [u8],

@@ -10,8 +10,16 @@ use crate::crypto::rustcrypto::testing::hex;
 use crate::crypto::{SecurityKeyUse, SigningKey};
 use crate::wire::put_string;
 
+/// An algorithm, a key, a signature, and the counter in it.
+type Vector = (
+    &'static dyn SignatureAlgorithm,
+    &'static [u8],
+    &'static [u8],
+    u32,
+);
+
 /// Keys and signatures of `regress/unittests/sshsig/testdata` of OpenSSH 10.6, and what they signed.
-const OPENSSH: [(&dyn SignatureAlgorithm, &[u8], &[u8], u32); 3] = [
+const OPENSSH: [Vector; 3] = [
     (
         &SK_SSH_ED25519,
         include_bytes!("../testdata/ed25519_sk.key"),
