@@ -188,12 +188,12 @@ impl RevocationList {
     /// Revokes the certificates with these serial numbers, of an authority or of all. Zero is not
     /// among them: certificates without a number have it.
     pub fn revoke_serials(&mut self, authority: Option<&PublicKey>, serials: RangeInclusive<u64>) {
-        let revoked = self.of_authority(authority);
+        let first = (*serials.start()).max(1);
         // An empty range revokes nothing.
-        let _ = revoked
+        let _ = self
+            .of_authority(authority)
             .serials
-            .add((*serials.start()).max(1), *serials.end());
-        revoked.serials.settle();
+            .add(first, *serials.end());
     }
 
     /// Revokes the certificates with this key id, of an authority or of all.

@@ -106,9 +106,6 @@ impl RevocationList {
                 _ => return Err(RevocationError::UnknownSection(section)),
             }
         }
-        for revoked in list.authorities.values_mut() {
-            revoked.serials.settle();
-        }
         Ok(list)
     }
 

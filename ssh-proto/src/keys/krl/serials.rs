@@ -1,14 +1,15 @@
 //! Serial numbers of revoked certificates: ranges and bitmaps as they come, never counted out (PROTOCOL.krl section 1.1).
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::ops::RangeInclusive;
 
 /// Serial numbers, none of which is zero: that is what certificates without a number have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Serials {
-    /// First and last of each, in order and apart once [`Self::settle`] has been called.
-    ranges: Vec<(u64, u64)>,
+    /// The last number of each range by its first; none touches another.
+    ranges: BTreeMap<u64, u64>,
     /// A first number, and bits for it and those that follow, the last bit first.
     bitmaps: Vec<(u64, Box<[u8]>)>,
 }
@@ -19,7 +20,15 @@ impl Serials {
         if first == 0 || first > last {
             return None;
         }
-        self.ranges.push((first, last));
+        let (mut first, mut last) = (first, last);
+        // What overlaps or adjoins becomes part of it.
+        while let Some((&from, &to)) = self.ranges.range(..=last.saturating_add(1)).next_back()
+            && to >= first.saturating_sub(1)
+        {
+            self.ranges.remove(&from);
+            (first, last) = (first.min(from), last.max(to));
+        }
+        self.ranges.insert(first, last);
         Some(())
     }
 
@@ -37,24 +46,9 @@ impl Serials {
         Some(())
     }
 
-    /// Sorts and joins what was added, so that it can be searched.
-    pub(super) fn settle(&mut self) {
-        self.ranges.sort_unstable();
-        self.ranges.dedup_by(|next, range| {
-            let joins = next.0 <= range.1.saturating_add(1);
-            if joins {
-                range.1 = range.1.max(next.1);
-            }
-            joins
-        });
-    }
-
     pub(super) fn contains(&self, serial: u64) -> bool {
-        let at = self.ranges.partition_point(|(_, last)| *last < serial);
-        let in_range = self
-            .ranges
-            .get(at)
-            .is_some_and(|(first, _)| *first <= serial);
+        let nearest = self.ranges.range(..=serial).next_back();
+        let in_range = nearest.is_some_and(|(_, last)| serial <= *last);
         in_range
             || self
                 .bitmaps
@@ -99,8 +93,8 @@ mod tests {
             serials.add(first, last).unwrap();
         }
         serials.add(40, u64::MAX - 1).unwrap();
-        serials.settle();
-        assert_eq!(serials.ranges, [(5, 5), (7, 8), (10, 30), (40, u64::MAX)]);
+        let ranges: Vec<_> = serials.ranges.clone().into_iter().collect();
+        assert_eq!(ranges, [(5, 5), (7, 8), (10, 30), (40, u64::MAX)]);
         for (serial, revoked) in [
             (0, false),
             (4, false),
