@@ -12,7 +12,7 @@ use ::aws_lc_rs::signature::{
 };
 
 use super::FIPS;
-use crate::crypto::frame::{Ecdsa, Ed25519, Sign, Signer, ecdsa_blob};
+use crate::crypto::frame::{Ecdsa, Ed25519, NOT_FIPS, Sign, Signer, ecdsa_blob};
 use crate::crypto::{
     EcdsaCurve, KeyProvider, PrivateKey, PublicKey, SecureRandom, SigningKey, rustcrypto,
 };
@@ -26,7 +26,7 @@ pub(super) static SSH_ED25519: Ed25519 = Ed25519 {
             .map_err(|_| CryptoError::InvalidSignature)
     },
     // aws-lc-rs counts signing by it among the calls that must not be used.
-    fips: false,
+    fips: NOT_FIPS,
 };
 
 const fn ecdsa(curve: EcdsaCurve) -> Ecdsa {
@@ -90,14 +90,11 @@ impl KeyProvider for Keys {
     }
 }
 
-#[cfg(feature = "aws-lc-rs-fips")]
 pub(super) static FIPS_KEYS: FipsKeys = FipsKeys;
 
 /// Keys of approved algorithms alone, made inside the module.
-#[cfg(feature = "aws-lc-rs-fips")]
 pub(super) struct FipsKeys;
 
-#[cfg(feature = "aws-lc-rs-fips")]
 impl KeyProvider for FipsKeys {
     fn fips(&self) -> bool {
         true

@@ -8,7 +8,7 @@ use ::graviola::key_agreement::{p256, p384};
 use ::graviola::signing::ecdsa::{Curve, P256, P384, SigningKey as EcdsaKey, VerifyingKey};
 use ::graviola::signing::eddsa::{Ed25519SigningKey, Ed25519VerifyingKey};
 
-use crate::crypto::frame::{Ecdsa, Ed25519, Sign, Signer, ecdsa_blob};
+use crate::crypto::frame::{Ecdsa, Ed25519, NOT_FIPS, Sign, Signer, ecdsa_blob};
 use crate::crypto::{
     EcdsaCurve, KeyProvider, PrivateKey, PublicKey, SecureRandom, SigningKey, rustcrypto,
 };
@@ -16,7 +16,7 @@ use crate::error::CryptoError;
 
 pub(super) static SSH_ED25519: Ed25519 = Ed25519 {
     verify: verify_ed25519,
-    fips: false,
+    fips: NOT_FIPS,
 };
 
 pub(super) static ECDSA_SHA2_NISTP256: Ecdsa = Ecdsa {
@@ -26,7 +26,7 @@ pub(super) static ECDSA_SHA2_NISTP256: Ecdsa = Ecdsa {
             p256::PublicKey::from_x962_uncompressed(point).map_err(|_| CryptoError::InvalidKey)?;
         verify_ecdsa::<P256, Sha256>(&VerifyingKey { public_key }, message, signature)
     },
-    fips: false,
+    fips: NOT_FIPS,
 };
 
 pub(super) static ECDSA_SHA2_NISTP384: Ecdsa = Ecdsa {
@@ -36,7 +36,7 @@ pub(super) static ECDSA_SHA2_NISTP384: Ecdsa = Ecdsa {
             p384::PublicKey::from_x962_uncompressed(point).map_err(|_| CryptoError::InvalidKey)?;
         verify_ecdsa::<P384, Sha384>(&VerifyingKey { public_key }, message, signature)
     },
-    fips: false,
+    fips: NOT_FIPS,
 };
 
 fn verify_ed25519(
