@@ -513,7 +513,7 @@ impl AgentServer {
             return;
         }
         let algorithm = signature_algorithm(key.key_type(), sign.flags);
-        if !keyring.permits(&algorithm) {
+        if !keyring.permits(algorithm) {
             self.reply(&AgentResponse::Failure);
             return;
         }

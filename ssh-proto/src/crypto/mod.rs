@@ -5,7 +5,7 @@
 //! Applications use a ready one, such as `rustcrypto::provider()`; the traits are for those who
 //! write another: hardware, FIPS modules, deterministic tests, fuzzing without security.
 
-#[cfg(any(feature = "aws-lc-rs", feature = "aws-lc-rs-fips"))]
+#[cfg(feature = "aws-lc-rs")]
 pub mod aws_lc_rs;
 mod certificate;
 mod dh_group;
@@ -17,6 +17,8 @@ mod kex;
 mod key;
 mod packet;
 mod private_key;
+#[cfg(feature = "purecrypto")]
+pub mod purecrypto;
 mod rsa_size;
 #[cfg(feature = "rustcrypto")]
 pub mod rustcrypto;

@@ -15,22 +15,28 @@ use ssh_proto::error::RandomFailed;
 
 /// Every provider that is compiled in.
 fn providers() -> Vec<CryptoProvider> {
-    vec![
+    let providers = vec![
         rustcrypto::provider(),
         #[cfg(feature = "graviola")]
         ssh_proto::crypto::graviola::provider(),
-        #[cfg(any(feature = "aws-lc-rs", feature = "aws-lc-rs-fips"))]
+        #[cfg(feature = "aws-lc-rs")]
         ssh_proto::crypto::aws_lc_rs::provider(),
-        #[cfg(feature = "aws-lc-rs-fips")]
-        ssh_proto::crypto::aws_lc_rs::fips_provider(),
-    ]
+        #[cfg(feature = "purecrypto")]
+        ssh_proto::crypto::purecrypto::provider(),
+    ];
+    #[cfg(feature = "aws-lc-rs")]
+    let providers: Vec<_> = providers
+        .into_iter()
+        .chain(ssh_proto::crypto::aws_lc_rs::fips_provider())
+        .collect();
+    providers
 }
 
 /// Those whose ephemeral keys on curves come from the randomness they are given; a FIPS module
 /// takes none.
 fn deterministic() -> Vec<CryptoProvider> {
-    let fips = cfg!(feature = "aws-lc-rs-fips");
     let mut providers = providers();
+    let fips = providers.iter().any(CryptoProvider::fips);
     providers.retain(|provider| !fips || !provider.name.starts_with("aws-lc-rs"));
     providers
 }

@@ -2,8 +2,7 @@
 
 use bytes::BytesMut;
 use ssh_proto::crypto::{
-    CryptoProvider, EcdsaCurve, PrivateKey, PublicKey, Signature, SignatureAlgorithm, SigningKey,
-    rustcrypto,
+    CryptoProvider, EcdsaCurve, PrivateKey, PublicKey, Signature, SignatureAlgorithm, rustcrypto,
 };
 use ssh_proto::error::CryptoError;
 use ssh_proto::wire::{put_mpint, put_string};

@@ -162,11 +162,11 @@ impl ssh_tests::App<ClientConnection> for Client {
                     .write(channel, DataStream::Data, &[7; 10_000])
                     .unwrap();
             }
-            ClientEvent::Shared(Event::KeysChanged(keys)) if keys.is_rekey => {
-                if self.replies > 0 && !self.ended {
-                    self.ended = true;
-                    client.disconnect(now, DisconnectReason::BY_APPLICATION, "");
-                }
+            ClientEvent::Shared(Event::KeysChanged(keys))
+                if keys.is_rekey && self.replies > 0 && !self.ended =>
+            {
+                self.ended = true;
+                client.disconnect(now, DisconnectReason::BY_APPLICATION, "");
             }
             _ => {}
         }

@@ -22,6 +22,7 @@ fn number(seed: u64, len: usize) -> Vec<u8> {
 
 /// A key of each type, in a place of its own: an array that moves leaves copies of the keys behind.
 /// The numbers of the RSA key belong to nothing: it is not used to sign.
+#[expect(clippy::vec_box, reason = "a vector that grows leaves copies behind")]
 fn keys() -> Vec<Box<PrivateKey>> {
     let provider = fixtures::provider();
     let types = fixtures::KEY_TYPES.iter().zip(40..);
@@ -75,6 +76,7 @@ fn name_key(key: &PrivateKey) {
 }
 
 /// The keys, and everything about them that is not to be seen.
+#[expect(clippy::vec_box, reason = "as above")]
 fn named_keys() -> Vec<Box<PrivateKey>> {
     let keys = keys();
     keys.iter().for_each(|key| name_key(key));

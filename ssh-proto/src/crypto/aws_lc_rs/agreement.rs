@@ -96,7 +96,7 @@ fn import<C: Curve>(random: &mut dyn SecureRandom) -> Result<PrivateKey, CryptoE
 impl<C: Curve> Agreement for Key<C> {
     fn generate(random: &mut dyn SecureRandom) -> Result<Self, CryptoError> {
         // The module does not vouch for keys that were made outside of it.
-        let secret = match FIPS {
+        let secret = match FIPS() {
             true => PrivateKey::generate(C::ALGORITHM).map_err(|_| CryptoError::RandomFailed)?,
             false => import::<C>(random)?,
         };

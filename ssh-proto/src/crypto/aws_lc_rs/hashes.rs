@@ -19,7 +19,7 @@ impl HashAlgorithm for Sha2 {
     }
 
     fn fips(&self) -> bool {
-        FIPS
+        FIPS()
     }
 
     fn hash(&self, parts: &[&[u8]]) -> HashOutput {

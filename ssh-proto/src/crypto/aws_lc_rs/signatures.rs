@@ -12,9 +12,10 @@ use ::aws_lc_rs::signature::{
 };
 
 use super::FIPS;
-use crate::crypto::frame::{Ecdsa, Ed25519, Sign, Signer, ecdsa_blob};
+use crate::crypto::frame::{Ecdsa, Ed25519, NOT_FIPS, Sign, Signer, ecdsa_blob};
 use crate::crypto::{
-    EcdsaCurve, KeyProvider, PrivateKey, PublicKey, SecureRandom, SigningKey, rustcrypto,
+    CertificateAlgorithm, EcdsaCurve, KeyProvider, PrivateKey, PublicKey, SecureRandom, SigningKey,
+    rustcrypto,
 };
 use crate::error::CryptoError;
 
@@ -26,7 +27,7 @@ pub(super) static SSH_ED25519: Ed25519 = Ed25519 {
             .map_err(|_| CryptoError::InvalidSignature)
     },
     // aws-lc-rs counts signing by it among the calls that must not be used.
-    fips: false,
+    fips: NOT_FIPS,
 };
 
 const fn ecdsa(curve: EcdsaCurve) -> Ecdsa {
@@ -56,6 +57,28 @@ fn verify_ecdsa(
         .verify_sig(message, signature)
         .map_err(|_| CryptoError::InvalidSignature)
 }
+
+/// The algorithms of certificates, over those above.
+pub(super) static SSH_ED25519_CERT: CertificateAlgorithm = CertificateAlgorithm::new(
+    "ssh-ed25519-cert-v01@openssh.com",
+    "ssh-ed25519-cert-v01@openssh.com",
+    &SSH_ED25519,
+);
+pub(super) static ECDSA_SHA2_NISTP256_CERT: CertificateAlgorithm = CertificateAlgorithm::new(
+    "ecdsa-sha2-nistp256-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp256-cert-v01@openssh.com",
+    &ECDSA_SHA2_NISTP256,
+);
+pub(super) static ECDSA_SHA2_NISTP384_CERT: CertificateAlgorithm = CertificateAlgorithm::new(
+    "ecdsa-sha2-nistp384-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp384-cert-v01@openssh.com",
+    &ECDSA_SHA2_NISTP384,
+);
+pub(super) static ECDSA_SHA2_NISTP521_CERT: CertificateAlgorithm = CertificateAlgorithm::new(
+    "ecdsa-sha2-nistp521-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp521-cert-v01@openssh.com",
+    &ECDSA_SHA2_NISTP521,
+);
 
 pub(super) static KEYS: Keys = Keys;
 
@@ -88,16 +111,21 @@ impl KeyProvider for Keys {
     ) -> Result<PrivateKey, CryptoError> {
         rustcrypto::provider().keys.generate(key_type, random)
     }
+
+    fn generate_rsa(
+        &self,
+        bits: usize,
+        random: &mut dyn SecureRandom,
+    ) -> Result<PrivateKey, CryptoError> {
+        rustcrypto::provider().keys.generate_rsa(bits, random)
+    }
 }
 
-#[cfg(feature = "aws-lc-rs-fips")]
 pub(super) static FIPS_KEYS: FipsKeys = FipsKeys;
 
 /// Keys of approved algorithms alone, made inside the module.
-#[cfg(feature = "aws-lc-rs-fips")]
 pub(super) struct FipsKeys;
 
-#[cfg(feature = "aws-lc-rs-fips")]
 impl KeyProvider for FipsKeys {
     fn fips(&self) -> bool {
         true

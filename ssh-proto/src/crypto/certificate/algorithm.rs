@@ -45,6 +45,10 @@ impl SignatureAlgorithm for CertificateAlgorithm {
         self.plain.signature_name()
     }
 
+    fn fips(&self) -> bool {
+        self.plain.fips()
+    }
+
     fn verify(
         &self,
         key: &PublicKey,

@@ -20,12 +20,16 @@ pub(in crate::crypto) trait Keystream: Sized + Send + 'static {
 pub(in crate::crypto) struct Ctr<K> {
     name: &'static str,
     key_len: usize,
-    fips: bool,
+    fips: fn() -> bool,
     keystream: PhantomData<fn() -> K>,
 }
 
 impl<K> Ctr<K> {
-    pub(in crate::crypto) const fn new(name: &'static str, key_len: usize, fips: bool) -> Self {
+    pub(in crate::crypto) const fn new(
+        name: &'static str,
+        key_len: usize,
+        fips: fn() -> bool,
+    ) -> Self {
         Self {
             name,
             key_len,
@@ -53,7 +57,7 @@ impl<K: Keystream> CipherAlgorithm for Ctr<K> {
     }
 
     fn fips(&self) -> bool {
-        self.fips
+        (self.fips)()
     }
 
     fn sealing_key(&self, keys: CipherKeys<'_>) -> Result<Box<dyn SealingKey>, CryptoError> {

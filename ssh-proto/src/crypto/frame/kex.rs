@@ -54,7 +54,7 @@ pub(in crate::crypto) trait Kem: Sized + Send + 'static {
 pub(in crate::crypto) struct Ecdh<A> {
     name: &'static str,
     hash: &'static dyn HashAlgorithm,
-    fips: bool,
+    fips: fn() -> bool,
     agreement: PhantomData<fn() -> A>,
 }
 
@@ -62,7 +62,7 @@ impl<A> Ecdh<A> {
     pub(in crate::crypto) const fn new(
         name: &'static str,
         hash: &'static dyn HashAlgorithm,
-        fips: bool,
+        fips: fn() -> bool,
     ) -> Self {
         Self {
             name,
@@ -87,7 +87,7 @@ impl<A: Agreement> KexAlgorithm for Ecdh<A> {
     }
 
     fn fips(&self) -> bool {
-        self.fips
+        (self.fips)()
     }
 
     fn start(
@@ -128,7 +128,7 @@ impl<A: Agreement> KexExchange for Exchange<A> {
 pub(in crate::crypto) struct Hybrid<K, A> {
     name: &'static str,
     hash: &'static dyn HashAlgorithm,
-    fips: bool,
+    fips: fn() -> bool,
     parts: PhantomData<fn() -> (K, A)>,
 }
 
@@ -136,7 +136,7 @@ impl<K, A> Hybrid<K, A> {
     pub(in crate::crypto) const fn new(
         name: &'static str,
         hash: &'static dyn HashAlgorithm,
-        fips: bool,
+        fips: fn() -> bool,
     ) -> Self {
         Self {
             name,
@@ -165,7 +165,7 @@ impl<K: Kem, A: Agreement> KexAlgorithm for Hybrid<K, A> {
     }
 
     fn fips(&self) -> bool {
-        self.fips
+        (self.fips)()
     }
 
     fn start(

@@ -18,7 +18,7 @@ pub(in crate::crypto) type Ed25519Verify =
 /// `ssh-ed25519`.
 pub(in crate::crypto) struct Ed25519 {
     pub(in crate::crypto) verify: Ed25519Verify,
-    pub(in crate::crypto) fips: bool,
+    pub(in crate::crypto) fips: fn() -> bool,
 }
 
 impl SignatureAlgorithm for Ed25519 {
@@ -31,7 +31,7 @@ impl SignatureAlgorithm for Ed25519 {
     }
 
     fn fips(&self) -> bool {
-        self.fips
+        (self.fips)()
     }
 
     fn verify(
@@ -120,7 +120,7 @@ pub(in crate::crypto) type EcdsaVerify =
 pub(in crate::crypto) struct Ecdsa {
     pub(in crate::crypto) curve: EcdsaCurve,
     pub(in crate::crypto) verify: EcdsaVerify,
-    pub(in crate::crypto) fips: bool,
+    pub(in crate::crypto) fips: fn() -> bool,
 }
 
 impl SignatureAlgorithm for Ecdsa {
@@ -133,7 +133,7 @@ impl SignatureAlgorithm for Ecdsa {
     }
 
     fn fips(&self) -> bool {
-        self.fips
+        (self.fips)()
     }
 
     fn verify(

@@ -8,15 +8,16 @@ use ::graviola::key_agreement::{p256, p384};
 use ::graviola::signing::ecdsa::{Curve, P256, P384, SigningKey as EcdsaKey, VerifyingKey};
 use ::graviola::signing::eddsa::{Ed25519SigningKey, Ed25519VerifyingKey};
 
-use crate::crypto::frame::{Ecdsa, Ed25519, Sign, Signer, ecdsa_blob};
+use crate::crypto::frame::{Ecdsa, Ed25519, NOT_FIPS, Sign, Signer, ecdsa_blob};
 use crate::crypto::{
-    EcdsaCurve, KeyProvider, PrivateKey, PublicKey, SecureRandom, SigningKey, rustcrypto,
+    CertificateAlgorithm, EcdsaCurve, KeyProvider, PrivateKey, PublicKey, SecureRandom, SigningKey,
+    rustcrypto,
 };
 use crate::error::CryptoError;
 
 pub(super) static SSH_ED25519: Ed25519 = Ed25519 {
     verify: verify_ed25519,
-    fips: false,
+    fips: NOT_FIPS,
 };
 
 pub(super) static ECDSA_SHA2_NISTP256: Ecdsa = Ecdsa {
@@ -26,7 +27,7 @@ pub(super) static ECDSA_SHA2_NISTP256: Ecdsa = Ecdsa {
             p256::PublicKey::from_x962_uncompressed(point).map_err(|_| CryptoError::InvalidKey)?;
         verify_ecdsa::<P256, Sha256>(&VerifyingKey { public_key }, message, signature)
     },
-    fips: false,
+    fips: NOT_FIPS,
 };
 
 pub(super) static ECDSA_SHA2_NISTP384: Ecdsa = Ecdsa {
@@ -36,7 +37,7 @@ pub(super) static ECDSA_SHA2_NISTP384: Ecdsa = Ecdsa {
             p384::PublicKey::from_x962_uncompressed(point).map_err(|_| CryptoError::InvalidKey)?;
         verify_ecdsa::<P384, Sha384>(&VerifyingKey { public_key }, message, signature)
     },
-    fips: false,
+    fips: NOT_FIPS,
 };
 
 fn verify_ed25519(
@@ -58,6 +59,23 @@ fn verify_ecdsa<C: Curve, H: Hash>(
     key.verify::<H>(&[message], signature)
         .map_err(|_| CryptoError::InvalidSignature)
 }
+
+/// The algorithms of certificates, over those above.
+pub(super) static SSH_ED25519_CERT: CertificateAlgorithm = CertificateAlgorithm::new(
+    "ssh-ed25519-cert-v01@openssh.com",
+    "ssh-ed25519-cert-v01@openssh.com",
+    &SSH_ED25519,
+);
+pub(super) static ECDSA_SHA2_NISTP256_CERT: CertificateAlgorithm = CertificateAlgorithm::new(
+    "ecdsa-sha2-nistp256-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp256-cert-v01@openssh.com",
+    &ECDSA_SHA2_NISTP256,
+);
+pub(super) static ECDSA_SHA2_NISTP384_CERT: CertificateAlgorithm = CertificateAlgorithm::new(
+    "ecdsa-sha2-nistp384-cert-v01@openssh.com",
+    "ecdsa-sha2-nistp384-cert-v01@openssh.com",
+    &ECDSA_SHA2_NISTP384,
+);
 
 pub(super) static KEYS: Keys = Keys;
 
@@ -129,6 +147,14 @@ impl KeyProvider for Keys {
         random: &mut dyn SecureRandom,
     ) -> Result<PrivateKey, CryptoError> {
         rustcrypto::provider().keys.generate(key_type, random)
+    }
+
+    fn generate_rsa(
+        &self,
+        bits: usize,
+        random: &mut dyn SecureRandom,
+    ) -> Result<PrivateKey, CryptoError> {
+        rustcrypto::provider().keys.generate_rsa(bits, random)
     }
 }
 

@@ -5,12 +5,12 @@ use ctr::Ctr128BE;
 use ctr::cipher::consts::U16;
 use ctr::cipher::{BlockCipherEncrypt, BlockSizeUser, KeyInit, KeyIvInit as _, StreamCipher as _};
 
-use crate::crypto::frame::{BLOCK_LEN, Ctr, Keystream};
+use crate::crypto::frame::{BLOCK_LEN, Ctr, Keystream, NOT_FIPS};
 use crate::error::CryptoError;
 
-pub(super) static AES128_CTR: Ctr<Ctr128BE<Aes128>> = Ctr::new("aes128-ctr", 16, false);
-pub(super) static AES192_CTR: Ctr<Ctr128BE<Aes192>> = Ctr::new("aes192-ctr", 24, false);
-pub(super) static AES256_CTR: Ctr<Ctr128BE<Aes256>> = Ctr::new("aes256-ctr", 32, false);
+pub(super) static AES128_CTR: Ctr<Ctr128BE<Aes128>> = Ctr::new("aes128-ctr", 16, NOT_FIPS);
+pub(super) static AES192_CTR: Ctr<Ctr128BE<Aes192>> = Ctr::new("aes192-ctr", 24, NOT_FIPS);
+pub(super) static AES256_CTR: Ctr<Ctr128BE<Aes256>> = Ctr::new("aes256-ctr", 32, NOT_FIPS);
 
 impl<C> Keystream for Ctr128BE<C>
 where

@@ -4,11 +4,11 @@ use aes_gcm::aead::consts::{U12, U16};
 use aes_gcm::aead::{AeadCore, AeadInOut, KeyInit};
 use aes_gcm::{Aes128Gcm, Aes256Gcm};
 
-use crate::crypto::frame::{Gcm, GcmKey, IV_LEN, TAG_LEN};
+use crate::crypto::frame::{Gcm, GcmKey, IV_LEN, NOT_FIPS, TAG_LEN};
 use crate::error::CryptoError;
 
-pub(super) static AES128_GCM: Gcm<Aes128Gcm> = Gcm::new("aes128-gcm@openssh.com", 16, false);
-pub(super) static AES256_GCM: Gcm<Aes256Gcm> = Gcm::new("aes256-gcm@openssh.com", 32, false);
+pub(super) static AES128_GCM: Gcm<Aes128Gcm> = Gcm::new("aes128-gcm@openssh.com", 16, NOT_FIPS);
+pub(super) static AES256_GCM: Gcm<Aes256Gcm> = Gcm::new("aes256-gcm@openssh.com", 32, NOT_FIPS);
 
 impl<A> GcmKey for A
 where
@@ -47,10 +47,11 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::frame::tests::nist_gcm;
+    use crate::crypto::frame::tests::{nist_gcm, wycheproof_gcm};
 
     #[test]
     fn known_answers() {
         nist_gcm::<Aes128Gcm, Aes256Gcm>();
+        wycheproof_gcm::<Aes128Gcm, Aes256Gcm>();
     }
 }

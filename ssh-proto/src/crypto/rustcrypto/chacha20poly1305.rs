@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 
 use chacha20::ChaCha20LegacyCore;
 use chacha20::cipher::array::Array;
-use chacha20::cipher::consts::{U32, U64};
+use chacha20::cipher::consts::U64;
 use chacha20::cipher::{KeyIvInit as _, StreamCipherCore as _};
 use orion::hazardous::mac::poly1305 as scalar;
 use poly1305::universal_hash::{KeyInit as _, UniversalHash as _};
@@ -176,7 +176,7 @@ fn keystream(key: &[u8; 32], sequence: u32) -> ChaCha20LegacyCore {
 /// crate finds AVX2 it prepares four powers of the key, which takes most of a microsecond; elsewhere
 /// it has no such costs.
 const SHORT: usize = if cfg!(any(target_arch = "x86", target_arch = "x86_64")) {
-    512
+    1536
 } else {
     0
 };

@@ -7,22 +7,22 @@ use sha2::digest::OutputSizeUser;
 use sha2::digest::typenum::Unsigned as _;
 use sha2::{Sha256, Sha512};
 
-use crate::crypto::frame::{Hmac, HmacKey};
+use crate::crypto::frame::{Hmac, HmacKey, NOT_FIPS};
 use crate::error::CryptoError;
 
 type Key<D> = hmac::Hmac<D>;
 
-pub(super) static HMAC_SHA2_256: Hmac<Key<Sha256>> = Hmac::new("hmac-sha2-256", false, false);
-pub(super) static HMAC_SHA2_512: Hmac<Key<Sha512>> = Hmac::new("hmac-sha2-512", false, false);
+pub(super) static HMAC_SHA2_256: Hmac<Key<Sha256>> = Hmac::new("hmac-sha2-256", false, NOT_FIPS);
+pub(super) static HMAC_SHA2_512: Hmac<Key<Sha512>> = Hmac::new("hmac-sha2-512", false, NOT_FIPS);
 pub(super) static HMAC_SHA2_256_ETM: Hmac<Key<Sha256>> =
-    Hmac::new("hmac-sha2-256-etm@openssh.com", true, false);
+    Hmac::new("hmac-sha2-256-etm@openssh.com", true, NOT_FIPS);
 pub(super) static HMAC_SHA2_512_ETM: Hmac<Key<Sha512>> =
-    Hmac::new("hmac-sha2-512-etm@openssh.com", true, false);
+    Hmac::new("hmac-sha2-512-etm@openssh.com", true, NOT_FIPS);
 #[cfg(feature = "legacy")]
-pub(super) static HMAC_SHA1: Hmac<Key<Sha1>> = Hmac::new("hmac-sha1", false, false);
+pub(super) static HMAC_SHA1: Hmac<Key<Sha1>> = Hmac::new("hmac-sha1", false, NOT_FIPS);
 #[cfg(feature = "legacy")]
 pub(super) static HMAC_SHA1_ETM: Hmac<Key<Sha1>> =
-    Hmac::new("hmac-sha1-etm@openssh.com", true, false);
+    Hmac::new("hmac-sha1-etm@openssh.com", true, NOT_FIPS);
 
 /// The state after both key blocks; a copy of it is where each packet starts.
 impl<D> HmacKey for Key<D>
@@ -50,11 +50,12 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::frame::tests::rfc_4231;
+    use crate::crypto::frame::tests::{rfc_4231, wycheproof_hmac};
 
     #[test]
     fn known_answers() {
         rfc_4231::<Key<Sha256>, Key<Sha512>>();
+        wycheproof_hmac::<Key<Sha256>, Key<Sha512>>();
     }
     /// RFC 2202 section 3, test cases 1, 2, 3 and 6.
     #[cfg(feature = "legacy")]

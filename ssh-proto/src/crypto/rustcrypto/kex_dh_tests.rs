@@ -85,7 +85,7 @@ fn c17_c19_known_exchanges() {
         assert_eq!(refused, Some(CryptoError::RandomFailed));
         let random = &mut Script(counting(0x81, exponent_len));
         let client = method.start(None, random).unwrap();
-        assert_eq!(random.0, []);
+        assert!(random.0.is_empty());
         assert_eq!(sha256(client.public()), hex(client_public));
         let random = &mut Script(counting(0x21, exponent_len));
         let server = method.respond(None, client.public(), random).unwrap();

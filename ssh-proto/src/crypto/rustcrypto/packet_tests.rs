@@ -19,9 +19,16 @@ fn default_order() {
     );
     assert_eq!(
         names(provider.signatures.iter().map(|a| a.name()).collect()),
-        "ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521,\
+        "ssh-ed25519-cert-v01@openssh.com,ecdsa-sha2-nistp256-cert-v01@openssh.com,\
+         ecdsa-sha2-nistp384-cert-v01@openssh.com,ecdsa-sha2-nistp521-cert-v01@openssh.com,\
+         sk-ssh-ed25519-cert-v01@openssh.com,sk-ecdsa-sha2-nistp256-cert-v01@openssh.com,\
+         webauthn-sk-ecdsa-sha2-nistp256-cert-v01@openssh.com,\
+         rsa-sha2-512-cert-v01@openssh.com,rsa-sha2-256-cert-v01@openssh.com,\
+         ssh-mldsa44-ed25519-cert,\
+         ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521,\
          sk-ssh-ed25519@openssh.com,sk-ecdsa-sha2-nistp256@openssh.com,\
-         webauthn-sk-ecdsa-sha2-nistp256@openssh.com,rsa-sha2-512,rsa-sha2-256,ssh-mldsa44-ed25519"
+         webauthn-sk-ecdsa-sha2-nistp256@openssh.com,\
+         rsa-sha2-512,rsa-sha2-256,ssh-mldsa44-ed25519"
     );
     assert_eq!(
         names(provider.ciphers.iter().map(|a| a.name()).collect()),
