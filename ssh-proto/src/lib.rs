@@ -29,7 +29,11 @@
 //! - `rustcrypto` (default): [`crypto::rustcrypto`], a provider in pure Rust.
 //! - `rsa` (default): RSA in that provider. Its library is a pre-release, and pinned.
 //! - `legacy`: weak algorithms for old peers, which are offered where a config names them alone.
-//! - `keys` (default): [`keys`], OpenSSH private key files and public key lines.
+//! - `zlib` (default): the compression `zlib@openssh.com`, offered where a config names it alone.
+//! - `graviola`, `aws-lc-rs`, `purecrypto`: faster providers below [`crypto`]. They want std, and the
+//!   first and the last a newer compiler than `rust-version`.
+//! - `keys` (default): [`keys`], files of keys and of what is known about keys.
+//! - `pem` (default), `ppk`: private keys in the forms of OpenSSL and of PuTTY.
 //! - `agent`: [`agent`], the agent protocol, both asking an agent and being one. Implies `keys`.
 //! - `tracing`: what happens on each connection, see below.
 //! - `arbitrary`: `Arbitrary` for [wire messages](wire), for property tests and fuzzing.
