@@ -50,9 +50,14 @@ pub fn rsa_private_key(seed: u64) -> PrivateKey {
     key.expect("RSA of the provider")
 }
 
-/// The names of what the default provider signs with, as in `server-sig-algs`.
+/// The names of what the default provider signs with, as in `server-sig-algs`: without those of
+/// certificates, as OpenSSH has it.
 pub fn signature_names() -> String {
-    let names: Vec<_> = provider().signatures.iter().map(|a| a.name()).collect();
+    let provider = provider();
+    let names: Vec<_> = (provider.signatures.iter())
+        .filter(|algorithm| algorithm.signature_name() == algorithm.name())
+        .map(|algorithm| algorithm.name())
+        .collect();
     names.join(",")
 }
 

@@ -97,6 +97,7 @@ fn pair_of(scene: Scene, accepts_forged: bool, provider: &CryptoProvider) -> Pai
         .build()
         .unwrap();
     let server = ServerConfig::builder(provider.clone())
+        .kex([scene.kex])
         .signing_host_key(fixtures::host_key())
         .auth_methods(methods)
         .dangerously_accept_forged_packets(accepts_forged)
@@ -276,7 +277,10 @@ fn p1_whole_sessions_in_every_mode() {
 #[test]
 fn p1_dropped_at_any_step() {
     let watch = Watch::begin();
-    for kex in fixtures::provider().kex.iter().map(|kex| kex.name()) {
+    let provider = fixtures::provider();
+    // Of the finite fields the smallest stands for all.
+    let is_quick = |name: &&str| !name.contains("-group") || name.contains("-group14-");
+    for kex in provider.kex.iter().map(|kex| kex.name()).filter(is_quick) {
         for steps in 0.. {
             name_texts();
             let mut pair = pair(Scene { kex, ..SCENE });
