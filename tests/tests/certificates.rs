@@ -770,3 +770,54 @@ fn s8_17_what_is_announced_decides_for_certificates() {
         }
     });
 }
+
+/// G11, H19: the application only looks at whose certificate it is; what restricts it holds.
+#[test]
+fn h19_what_a_certificate_restricts_holds_by_itself() {
+    for_each_mode(|mode| {
+        let builder = user_builder().permit("permit-pty").force_command(b"id");
+        let mut login = Login::new(Pair::new(mode));
+        present(&mut login, &sign(&builder), false);
+        let request = login.request();
+        login.accept(request);
+        let proof = login.pair.server.authenticated().expect("in");
+        assert_eq!(proof.permissions(), Permissions::PTY);
+        assert_eq!(proof.force_command(), Some(&b"id"[..]));
+    });
+}
+
+/// M9: the application is not even asked about the certificate of a host, nor about one with an
+/// option that nobody would enforce; neither in a query nor with a signature.
+#[test]
+fn m9_what_nobody_would_enforce_fails_without_a_question() {
+    let user = || fixtures::user_key().public_key().clone();
+    let host = CertificateBuilder::host(user(), "").principal(fixtures::USER);
+    chunked(|mode| {
+        for (builder, is_asked) in [
+            (user_builder(), true),
+            (host.clone(), false),
+            (
+                user_builder().critical_option("over-there", &b""[..]),
+                false,
+            ),
+        ] {
+            let certificate = sign(&builder);
+            let key = certified(fixtures::user_key(), certificate.clone());
+            for is_query in [false, true] {
+                let mut login = Login::new(Pair::new(mode));
+                let turn = login.turn();
+                let client = &mut login.pair.client;
+                match is_query {
+                    true => client.auth_publickey_remote(turn, certificate.as_public_key()),
+                    false => client.auth_publickey(turn, &*key),
+                }
+                .expect("own");
+                login.run();
+                let asked = |event: &ServerEvent| {
+                    matches!(event, ServerEvent::Auth(_) | ServerEvent::KeyQuery(_))
+                };
+                assert_eq!(login.server.events.iter().any(asked), is_asked);
+            }
+        }
+    });
+}

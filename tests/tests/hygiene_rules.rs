@@ -273,6 +273,9 @@ fn private_keys() -> Vec<(PrivateKey, Vec<Vec<u8>>)> {
     });
     let secrets = |key: &PrivateKey| match key {
         PrivateKey::Ed25519 { seed, .. } => vec![seed.to_vec()],
+        PrivateKey::Mldsa44Ed25519 { seeds, .. } => {
+            vec![seeds[..32].to_vec(), seeds[32..].to_vec()]
+        }
         PrivateKey::Ecdsa { scalar, .. } => vec![scalar.to_vec()],
         PrivateKey::Rsa {
             private_exponent,

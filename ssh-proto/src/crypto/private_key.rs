@@ -1,5 +1,6 @@
 //! Private keys as values: what a key file or a message to an agent holds.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -7,7 +8,8 @@ use zeroize::Zeroizing;
 
 use super::{EcdsaCurve, PublicKey, SecurityKeyHandle};
 
-/// A private key as a value. Wiped on drop.
+/// A private key as a value. Wiped on drop; secrets are on the heap, so that moving the value
+/// leaves no copy of them behind.
 ///
 /// That its parts belong together is found out by
 /// [`CryptoProvider::signing_key`](super::CryptoProvider::signing_key).
@@ -19,7 +21,7 @@ pub enum PrivateKey {
         /// The public key.
         public: [u8; 32],
         /// The 32-byte seed.
-        seed: Zeroizing<[u8; 32]>,
+        seed: Box<Zeroizing<[u8; 32]>>,
     },
     /// ECDSA over one of the curves of NIST (RFC 5656).
     Ecdsa {
@@ -63,7 +65,7 @@ pub enum PrivateKey {
         /// Both public keys, 1312 and 32 bytes.
         public: Vec<u8>,
         /// Both seeds, of 32 bytes each.
-        seeds: Zeroizing<[u8; Self::MLDSA44_ED25519_SEEDS]>,
+        seeds: Box<Zeroizing<[u8; Self::MLDSA44_ED25519_SEEDS]>>,
     },
     /// A security key with Ed25519 (OpenSSH PROTOCOL.u2f). It signs in hardware, not here.
     SkEd25519 {
@@ -84,6 +86,17 @@ pub enum PrivateKey {
 impl PrivateKey {
     /// Bytes in the seeds of ML-DSA-44 and Ed25519.
     pub(crate) const MLDSA44_ED25519_SEEDS: usize = 64;
+
+    /// A seed in its place on the heap, without a copy on the stack; `None` where the length is wrong.
+    #[cfg(feature = "keys")]
+    pub(crate) fn boxed_seed<const N: usize>(bytes: &[u8]) -> Option<Box<Zeroizing<[u8; N]>>> {
+        let mut seed = Box::new(Zeroizing::new([0; N]));
+        if bytes.len() != N {
+            return None;
+        }
+        seed.copy_from_slice(bytes);
+        Some(seed)
+    }
 
     /// The public half, as stored beside the private one.
     pub fn public_key(&self) -> PublicKey {

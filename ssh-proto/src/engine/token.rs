@@ -233,7 +233,12 @@ impl AuthRequest {
     }
 
     /// The certificate, where the key of `publickey` or `hostbased` is in one. That the client has
-    /// the key is proven; who says whose key it is, [`Certificate::verify`] finds out.
+    /// the key is proven; who says whose key it is, [`Certificate::verify`] finds out, and nothing
+    /// else does.
+    ///
+    /// What the certificate of a user restricts holds by itself (its forced command, and the
+    /// rights that it does not name). One that is for hosts, has critical options that are not
+    /// known, or requires of a security key what its signature lacks has failed without a question.
     pub fn certificate(&self) -> Option<&Certificate> {
         self.certificate.as_deref()
     }

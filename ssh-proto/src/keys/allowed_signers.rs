@@ -9,7 +9,7 @@ use super::line::{
 };
 use super::pattern::{Letters, list_matches};
 use super::{FileTime, KeyFileError, WallClock};
-use crate::crypto::PublicKey;
+use crate::crypto::{Certificate, CertificateCheck, CryptoProvider, PublicKey};
 use crate::limits::{MAX_KEY_LINE, MAX_PRINCIPAL, MAX_SIGNATURE_NAMESPACE};
 
 /// A line: names of signers, and a key by which they may sign.
@@ -40,6 +40,9 @@ pub enum SignerRefusal {
     NotYetValid,
     /// The key is not good any more.
     Expired,
+    /// The authority is good for it all, and the certificate does not hold: see
+    /// [`Certificate::verify`].
+    Certificate,
 }
 
 impl fmt::Display for SignerRefusal {
@@ -49,6 +52,7 @@ impl fmt::Display for SignerRefusal {
             Self::Namespace => "the key is not good for the namespace",
             Self::NotYetValid => "the key is not good yet",
             Self::Expired => "the key has expired",
+            Self::Certificate => "the certificate of the key does not hold",
         })
     }
 }
@@ -194,7 +198,8 @@ impl AllowedSigners {
 
     /// Whether somebody of this name may sign with this plain key for the namespace; asked with
     /// the key that [`SshSig::verify`](super::SshSig::verify) returned. `now` is when the
-    /// signature was made, if that is known from elsewhere.
+    /// signature was made, if that is known from elsewhere. A certificate is no key here: ask
+    /// [`Self::check_certificate`].
     ///
     /// # Errors
     /// Why not; what the last line with the name and the key says.
@@ -222,8 +227,46 @@ impl AllowedSigners {
             .filter(move |signer| !signer.is_authority() && signer.key == *key)
     }
 
+    /// Whether somebody of this name may sign by this certificate for the namespace: a line has
+    /// both the name and, as `cert-authority`, the key of its authority, and the certificate holds
+    /// for that name then, as that of a user. One that is bound to addresses does not: a file comes
+    /// from nowhere. Asked with what [`SshSig::verify`](super::SshSig::verify) returned, and with
+    /// lists of what is revoked looked at before.
+    ///
+    /// # Errors
+    /// Why not; what the last line with the name and the authority says.
+    pub fn check_certificate(
+        &self,
+        principal: &str,
+        namespace: &str,
+        certificate: &Certificate,
+        now: WallClock,
+        provider: &CryptoProvider,
+    ) -> Result<&AllowedSigner, SignerRefusal> {
+        let authority = certificate.signature_key();
+        let mut refusal = SignerRefusal::Unknown;
+        for signer in self.iter() {
+            if !(signer.is_authority() && signer.key == *authority && signer.names(principal)) {
+                continue;
+            }
+            refusal = match signer.admits(namespace, now) {
+                Ok(()) => {
+                    let (principals, authorities) = ([principal], [authority.clone()]);
+                    let check = CertificateCheck::user(&principals, now.unix, &authorities);
+                    return match certificate.verify(&check, provider) {
+                        Ok(_) => Ok(signer),
+                        // No other line makes it a better one.
+                        Err(_) => Err(SignerRefusal::Certificate),
+                    };
+                }
+                Err(reason) => reason,
+            };
+        }
+        Err(refusal)
+    }
+
     /// The authorities whose certificates let somebody of this name sign for the namespace now.
-    /// The certificate has to be checked for the name as well.
+    /// The certificate has to be checked for the name as well, as [`Self::check_certificate`] does.
     pub fn authorities(
         &self,
         principal: &str,

@@ -133,7 +133,8 @@ fn read_ed25519(_: &str, reader: &mut Reader<'_>) -> Result<PrivateKey, Damage> 
     let damaged = |_| Damage::PrivateSection;
     let public = string(reader)?;
     let mut pair = Reader::new(string(reader)?);
-    let seed = Zeroizing::new(pair.array().map_err(damaged)?);
+    let seed = PrivateKey::boxed_seed(pair.bytes(32).map_err(damaged)?);
+    let seed = seed.ok_or(Damage::PrivateSection)?;
     let copy = pair.array().map_err(damaged)?;
     pair.finish().map_err(damaged)?;
     if copy != public {
@@ -192,13 +193,8 @@ fn read_dsa(_: &str, reader: &mut Reader<'_>) -> Result<PrivateKey, Damage> {
 
 fn read_mldsa44_ed25519(_: &str, reader: &mut Reader<'_>) -> Result<PrivateKey, Damage> {
     let public = string(reader)?.to_vec();
-    let seeds = string(reader)?
-        .try_into()
-        .map_err(|_| Damage::PrivateSection)?;
-    Ok(PrivateKey::Mldsa44Ed25519 {
-        public,
-        seeds: Zeroizing::new(seeds),
-    })
+    let seeds = PrivateKey::boxed_seed(string(reader)?).ok_or(Damage::PrivateSection)?;
+    Ok(PrivateKey::Mldsa44Ed25519 { public, seeds })
 }
 
 fn read_sk_ed25519(_: &str, reader: &mut Reader<'_>) -> Result<PrivateKey, Damage> {

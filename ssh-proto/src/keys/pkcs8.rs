@@ -6,7 +6,6 @@ use alloc::vec::Vec;
 use der::asn1::{BitStringRef, ObjectIdentifier, OctetStringRef, SequenceRef};
 use der::{Decode as _, Reader as _, TagMode, TagNumber};
 use ed25519_dalek::SigningKey;
-use zeroize::Zeroizing;
 
 use super::pbes2::Pbes2;
 use super::{Damage, KeyFileError, asn1, pkcs1, sec1};
@@ -63,7 +62,7 @@ fn ed25519(private: &[u8], public: Option<&[u8]>) -> Result<PrivateKey, KeyFileE
     }
     Ok(PrivateKey::Ed25519 {
         public: computed,
-        seed: Zeroizing::new(*seed),
+        seed: PrivateKey::boxed_seed(seed).ok_or(Damage::PrivateSection)?,
     })
 }
 

@@ -1,6 +1,7 @@
 //! Private keys of PuTTY, versions 2 and 3 (appendix C of PuTTY's manual).
 
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
@@ -197,7 +198,7 @@ impl PrivateKeyFile {
                 let public = public.try_into().map_err(|_| Damage::PublicKey)?;
                 // A little-endian number, so zeros may be missing at its end.
                 let secret = reader.string().map_err(damaged)?;
-                let mut seed = Zeroizing::new([0; 32]);
+                let mut seed = Box::new(Zeroizing::new([0; 32]));
                 let digits = seed.get_mut(..secret.len()).ok_or(Damage::PrivateSection)?;
                 digits.copy_from_slice(secret);
                 PrivateKey::Ed25519 { public, seed }

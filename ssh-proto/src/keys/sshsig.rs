@@ -119,6 +119,7 @@ impl From<DecodeError> for SshSigError {
 ///
 /// Who may sign is another question than whether a signature is good: hold the key that
 /// [`Self::verify`] returns against [`AllowedSigners`](super::AllowedSigners) or a list of your own.
+/// Where that is a certificate, nobody has looked yet whether it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SshSig {
     key: PublicKey,
@@ -298,7 +299,8 @@ impl SshSig {
         text
     }
 
-    /// Verifies that the key signed this message for this namespace, and returns the key.
+    /// Verifies that the key signed this message for this namespace, and returns the key, or the
+    /// certificate whose key it was.
     ///
     /// # Errors
     /// `WrongNamespace` if it was made for another one, `UnsupportedAlgorithm` if the provider
@@ -331,10 +333,13 @@ impl SshSig {
         let algorithm = provider
             .signature(self.signature.algorithm())
             .ok_or_else(|| unsupported_algorithm(&self.signature))?;
-        if algorithm.key_type() != self.key.key_type() {
+        // The key in a certificate signs as it would without one.
+        let certificate = self.key.certificate();
+        let key = certificate.as_ref().map_or(&self.key, |it| it.public_key());
+        if algorithm.key_type() != key.key_type() {
             return Err(SshSigError::InvalidSignature);
         }
-        match algorithm.verify(&self.key, &data, &self.signature) {
+        match algorithm.verify(key, &data, &self.signature) {
             Ok(()) => Ok(&self.key),
             Err(CryptoError::InvalidSignature | CryptoError::InvalidKey) => {
                 Err(SshSigError::InvalidSignature)

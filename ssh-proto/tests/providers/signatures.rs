@@ -14,7 +14,7 @@ const ED25519: &str = "ssh-ed25519";
 fn ed25519(seed: &str, public: &str) -> PrivateKey {
     PrivateKey::Ed25519 {
         public: hex(public).try_into().unwrap(),
-        seed: <[u8; 32]>::try_from(hex(seed)).unwrap().into(),
+        seed: Box::new(<[u8; 32]>::try_from(hex(seed)).unwrap().into()),
     }
 }
 

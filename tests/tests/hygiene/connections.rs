@@ -99,6 +99,7 @@ fn pair_of(scene: Scene, accepts_forged: bool, provider: &CryptoProvider) -> Pai
     let server = ServerConfig::builder(provider.clone())
         .kex([scene.kex])
         .signing_host_key(fixtures::host_key())
+        .kex([scene.kex])
         .auth_methods(methods)
         .dangerously_accept_forged_packets(accepts_forged)
         .limits(limits)

@@ -5,6 +5,7 @@ use alloc::borrow::ToOwned;
 use super::publickey::{Claim, Signer, check_signature};
 use super::{Checked, Server, printable};
 use crate::auth::signed::hostbased_signed_data;
+use crate::crypto::CertificateKind;
 use crate::limits::MAX_HOST_NAME;
 use crate::wire::auth::HostbasedAuth;
 
@@ -18,7 +19,8 @@ impl Server {
             .filter(|name| !name.is_empty() && name.len() <= MAX_HOST_NAME)?;
         let client_user =
             printable(request.client_user).filter(|name| name.len() <= self.max_user_name)?;
-        let (algorithm, key) = self.check_key(request.algorithm, request.key)?;
+        let kind = CertificateKind::Host;
+        let (algorithm, key) = self.check_key(request.algorithm, request.key, kind)?;
         let signature = check_signature(algorithm, request.signature)?;
         let message = hostbased_signed_data(
             &self.session_id,

@@ -451,17 +451,18 @@ impl Server {
         counted: bool,
     ) -> Result<ServerAsk, Error> {
         let user = self.user_name()?;
-        let security_key = match &attempt {
-            Attempt::PublicKey(proof) | Attempt::HostBased(proof) => proof.usage,
-            _ => None,
+        let (security_key, restrictions) = match &attempt {
+            Attempt::PublicKey(proof) | Attempt::HostBased(proof) => {
+                (proof.usage, proof.restrictions.clone())
+            }
+            // A change goes on with the password that it replaces.
+            Attempt::PasswordChange => (None, self.change.clone().unwrap_or_default()),
+            _ => (None, Restrictions::default()),
         };
-        // A change goes on with the password that it replaces.
-        let change = self.change.clone();
-        let change = change.filter(|_| matches!(attempt, Attempt::PasswordChange));
         self.state = State::Request {
             attempt,
             counted,
-            restrictions: change.unwrap_or_default(),
+            restrictions,
         };
         Ok(ServerAsk::Request {
             user,

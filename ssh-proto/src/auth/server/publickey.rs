@@ -6,9 +6,11 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 
 use super::{Attempt, AuthMethod, Checked, Server};
-use crate::auth::find_algorithm;
 use crate::auth::signed::{hostbound_signed_data, signed_data};
-use crate::crypto::{PublicKey, SecurityKeyUse, Signature, SignatureAlgorithm, has_accepted_size};
+use crate::auth::{Restrictions, find_algorithm};
+use crate::crypto::{
+    CertificateKind, PublicKey, SecurityKeyUse, Signature, SignatureAlgorithm, has_accepted_size,
+};
 use crate::error::ApiMisuse;
 use crate::wire::auth::{PublicKeyAuth, PublicKeyHostboundAuth};
 
@@ -29,6 +31,8 @@ pub(super) struct Proof {
     pub(super) usage: Option<SecurityKeyUse>,
     /// Nobody touched it, and the application has not said that this will do.
     pub(super) touch_is_due: bool,
+    /// What a certificate allows by its own word, so that no application can forget to ask.
+    pub(super) restrictions: Restrictions,
 }
 
 /// Whose key it is.
@@ -52,13 +56,27 @@ impl Claim {
         } = self;
         algorithm.verify(&key, &message, &signature).ok()?;
         let usage = signature.security_key();
+        let is_security_key = key.key_type().starts_with("sk-");
+        let restrictions = match (&signer, key.certificate()) {
+            (Signer::User, Some(certificate)) => {
+                let rights = certificate.stated_rights().ok()?;
+                let is_verified = usage.is_some_and(|usage| usage.user_verified);
+                // As in OpenSSH, other keys cannot ask for a PIN, and need not.
+                if rights.verify_required() && is_security_key && !is_verified {
+                    return None;
+                }
+                Restrictions::from(&rights)
+            }
+            _ => Restrictions::default(),
+        };
         let proof = Proof {
             key: key.clone(),
             usage,
             touch_is_due: match usage {
                 Some(usage) => !usage.user_present,
-                None => key.key_type().starts_with("sk-"),
+                None => is_security_key,
             },
+            restrictions,
         };
         let algorithm = algorithm.name();
         Some(match signer {
@@ -108,7 +126,8 @@ impl Server {
         request: &PublicKeyAuth<'_>,
         bound: bool,
     ) -> Option<Checked> {
-        let (algorithm, key) = self.check_key(request.algorithm, request.key)?;
+        let kind = CertificateKind::User;
+        let (algorithm, key) = self.check_key(request.algorithm, request.key, kind)?;
         let name = algorithm.name();
         let Some(signature) = request.signature else {
             return Some(Checked::Query(name, key));
@@ -151,12 +170,14 @@ impl Server {
         self.check_public_key(user, &request, true)
     }
 
-    /// A key that can be read, fits its algorithm and has not proven a step already. Only where
-    /// the algorithm is one that we take is the key looked at.
+    /// A key that can be read, fits its algorithm and has not proven a step already; a certificate
+    /// is to be of this kind, and to have no critical option that nobody here would enforce. Only
+    /// where the algorithm is one that we take is the key looked at.
     pub(super) fn check_key(
         &self,
         algorithm: &[u8],
         blob: &[u8],
+        kind: CertificateKind,
     ) -> Option<(&'static dyn SignatureAlgorithm, PublicKey)> {
         if !self
             .accepted
@@ -168,6 +189,10 @@ impl Server {
         let key = PublicKey::from_blob(Bytes::copy_from_slice(blob)).ok()?;
         let algorithm = find_algorithm(&self.accepted, algorithm, key.key_type())?;
         if !key.is_well_formed() {
+            return None;
+        }
+        let certificate = key.certificate();
+        if certificate.is_some_and(|it| it.kind() != kind || it.stated_rights().is_err()) {
             return None;
         }
         // A key and its certificates are one key, as in OpenSSH.

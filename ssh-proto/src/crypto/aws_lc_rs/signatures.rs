@@ -90,7 +90,7 @@ impl KeyProvider for Keys {
     fn signing_key(&self, key: &PrivateKey) -> Result<Arc<dyn SigningKey>, CryptoError> {
         match key {
             PrivateKey::Ed25519 { public, seed } => Ok(Arc::new(Signer {
-                key: Ed25519KeyPair::from_seed_and_public_key(&**seed, public)
+                key: Ed25519KeyPair::from_seed_and_public_key(&seed[..], public)
                     .map_err(|_| CryptoError::InvalidKey)?,
                 public: key.public_key(),
                 algorithms: &["ssh-ed25519"],

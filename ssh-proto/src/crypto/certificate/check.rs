@@ -166,9 +166,10 @@ impl core::error::Error for CertificateError {}
 
 /// What a certificate that holds allows, and asks for.
 ///
-/// `Restrictions::from` makes of it what a server's connection enforces. What it does not are the
-/// extensions that are not known here: look at [`Certificate::extensions`] for them. The
-/// certificate of a host allows nothing.
+/// A server's connection enforces what it can of it by itself, on every login by certificate: the
+/// forced command, the rights, and that a security key verified its user. `no-touch-required`,
+/// `permit-user-rc` and the extensions that are not known here ([`Certificate::extensions`]) are
+/// left to the application. The certificate of a host allows nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CertificateRights {
     force_command: Option<Bytes>,
@@ -259,13 +260,10 @@ impl Certificate {
             return Err(CertificateError::Expired);
         }
         self.check_principals(check.subject)?;
-        let rights = match kind {
-            CertificateKind::User => self.user_rights(check.source)?,
-            CertificateKind::Host => match self.critical_options.first() {
-                Some(option) => return Err(unknown(option.name())),
-                None => CertificateRights::default(),
-            },
-        };
+        let rights = self.stated_rights()?;
+        if let Some(list) = self.source_address() {
+            check_source(list, check.source)?;
+        }
         self.check_signature(check.ca_algorithms, provider)?;
         Ok(rights)
     }
@@ -288,16 +286,32 @@ impl Certificate {
         }
     }
 
-    fn user_rights(&self, source: Option<IpAddr>) -> Result<CertificateRights, CertificateError> {
+    /// What the certificate says of itself, whether it holds or not: to be held against whoever
+    /// logs in by it in any case.
+    pub(crate) fn stated_rights(&self) -> Result<CertificateRights, CertificateError> {
+        match (self.kind, self.critical_options.first()) {
+            (CertificateKind::User, _) => self.user_rights(),
+            (CertificateKind::Host, None) => Ok(CertificateRights::default()),
+            (CertificateKind::Host, Some(option)) => Err(unknown(option.name())),
+        }
+    }
+
+    /// The list of addresses that a user has to come from.
+    fn source_address(&self) -> Option<&[u8]> {
+        let mut options = self.critical_options.iter();
+        // Reading the certificate has seen to the form of known options.
+        let option = options.find(|option| option.name() == option::SOURCE_ADDRESS)?;
+        option.value().ok()
+    }
+
+    fn user_rights(&self) -> Result<CertificateRights, CertificateError> {
         let mut rights = CertificateRights::default();
         for option in &self.critical_options {
-            // Reading the certificate has seen to the form of known options.
-            let value = option.value();
-            match (option.name(), value) {
+            match (option.name(), option.value()) {
                 (option::FORCE_COMMAND, Ok(command)) => {
                     rights.force_command = Some(Bytes::copy_from_slice(command));
                 }
-                (option::SOURCE_ADDRESS, Ok(list)) => check_source(list, source)?,
+                (option::SOURCE_ADDRESS, Ok(_)) => {}
                 (option::VERIFY_REQUIRED, _) => rights.verify_required = true,
                 (name, _) => return Err(unknown(name)),
             }

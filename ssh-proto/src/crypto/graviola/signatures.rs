@@ -91,7 +91,7 @@ impl KeyProvider for Keys {
                 public: stored,
                 seed,
             } => {
-                let key = Ed25519SigningKey::from_bytes(&**seed)
+                let key = Ed25519SigningKey::from_bytes(&seed[..])
                     .ok()
                     .filter(|key| key.public_key().as_bytes() == *stored)
                     .ok_or(CryptoError::InvalidKey)?;

@@ -1,5 +1,6 @@
 //! `ssh-ed25519`: strict verification, and signing (RFC 8709, RFC 8032 section 5.1).
 
+use alloc::boxed::Box;
 use core::fmt;
 
 use ed25519_dalek::{SIGNATURE_LENGTH, Signer as _, VerifyingKey};
@@ -115,8 +116,8 @@ impl fmt::Debug for Ed25519Key {
 
 /// A new private key.
 pub(super) fn generate(random: &mut dyn SecureRandom) -> Result<PrivateKey, CryptoError> {
-    let mut seed = Zeroizing::new([0; 32]);
-    random.fill(&mut *seed)?;
+    let mut seed = Box::new(Zeroizing::new([0; 32]));
+    random.fill(&mut seed[..])?;
     let public = ed25519_dalek::SigningKey::from_bytes(&seed)
         .verifying_key()
         .to_bytes();

@@ -190,8 +190,8 @@ impl fmt::Debug for Mldsa44Ed25519Key {
 
 /// A new private key.
 pub(super) fn generate(random: &mut dyn SecureRandom) -> Result<PrivateKey, CryptoError> {
-    let mut seeds = Zeroizing::new([0; PrivateKey::MLDSA44_ED25519_SEEDS]);
-    random.fill(&mut *seeds)?;
+    let mut seeds = Box::new(Zeroizing::new([0; PrivateKey::MLDSA44_ED25519_SEEDS]));
+    random.fill(&mut seeds[..])?;
     let (mldsa, ed25519) = signing_keys(&seeds)?;
     Ok(PrivateKey::Mldsa44Ed25519 {
         public: public_bytes(&mldsa, &ed25519),

@@ -90,7 +90,7 @@ fn public(line: &str) -> PublicKeyLine {
 
 fn secret(key: &PrivateKey) -> [u8; 32] {
     match key {
-        PrivateKey::Ed25519 { seed, .. } => **seed,
+        PrivateKey::Ed25519 { seed, .. } => ***seed,
         PrivateKey::Ecdsa { scalar, .. } => scalar[..].try_into().unwrap(),
         _ => panic!("not among the files of these tests"),
     }

@@ -4,8 +4,18 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 
 use super::*;
+use crate::crypto::CertificateBuilder;
 use crate::crypto::rustcrypto::provider;
 use crate::keys::PrivateKeyFile;
+
+struct Sevens;
+
+impl crate::crypto::SecureRandom for Sevens {
+    fn fill(&mut self, dest: &mut [u8]) -> Result<(), crate::error::RandomFailed> {
+        dest.fill(7);
+        Ok(())
+    }
+}
 
 const MESSAGE: &[u8] = b"the message\n";
 const ED25519: &str = include_str!("../testdata/ed25519.sig");
@@ -267,4 +277,99 @@ fn m1_armor_is_checked() {
         SshSig::from_bytes(long.as_bytes()),
         Err(SshSigError::TooLong)
     );
+}
+
+/// M9, M11: the key in a certificate signs, and the authority says for whom.
+#[test]
+fn m11_signatures_by_certificate_are_those_of_their_authority() {
+    use crate::keys::{AllowedSigners, SignerRefusal, WallClock};
+
+    let signature = parse(include_str!("../testdata/ecdsa-cert.sig"));
+    assert_eq!(signature.signature().algorithm(), "ecdsa-sha2-nistp256");
+    let key = signature.verify("file", MESSAGE, &provider()).unwrap();
+    let certificate = key.certificate().unwrap();
+    assert_eq!(certificate.key_id(), "signer");
+    let wrong = Err(SshSigError::InvalidSignature);
+    assert_eq!(signature.verify("file", b"other", &provider()), wrong);
+    // Another certificate of the same key is as good, one of another key is not.
+    let other = CertificateBuilder::user(ed25519().public_key().clone(), "").principal("me");
+    let other = other.sign(&*ed25519(), "ssh-ed25519", &mut Sevens).unwrap();
+    let forged = SshSig {
+        key: other.as_public_key().clone(),
+        ..signature.clone()
+    };
+    assert_eq!(forged.verify("file", MESSAGE, &provider()), wrong);
+    // One that is not of its authority is what it says, and holds for nobody.
+    let mut blob = key.as_blob().to_vec();
+    *blob.last_mut().unwrap() ^= 1;
+    let spoiled = PublicKey::from_blob(blob).unwrap().certificate().unwrap();
+
+    let authority = crate::keys::PublicKeyLine {
+        key: ed25519().public_key().clone(),
+        comment: crate::keys::Comment::default(),
+    };
+    use SignerRefusal as R;
+    // 2024-06-01, and the edges of the certificate.
+    let (june, first, last) = (1_717_200_000, 1_704_067_200, 1_735_689_599);
+    for (line, principal, now, expected) in [
+        ("me@example cert-authority", "me@example", june, Ok(1)),
+        ("*@example cert-authority", "you@example", june, Ok(1)),
+        ("me@example cert-authority", "me@example", first, Ok(1)),
+        ("me@example cert-authority", "me@example", last, Ok(1)),
+        (
+            "me@example cert-authority",
+            "me@example",
+            first - 1,
+            Err(R::Certificate),
+        ),
+        (
+            "me@example cert-authority",
+            "me@example",
+            last + 1,
+            Err(R::Certificate),
+        ),
+        // The line knows them and the certificate does not; the other way round.
+        (
+            "*@example cert-authority",
+            "they@example",
+            june,
+            Err(R::Certificate),
+        ),
+        ("*@example cert-authority", "me@*", june, Err(R::Unknown)),
+        (
+            "me@example cert-authority",
+            "you@example",
+            june,
+            Err(R::Unknown),
+        ),
+        // The key of the authority may sign, and not by certificate.
+        ("me@example", "me@example", june, Err(R::Unknown)),
+        (
+            "me@example cert-authority,namespaces=\"git\"",
+            "me@example",
+            june,
+            Err(R::Namespace),
+        ),
+        (
+            "me@example cert-authority,valid-before=\"20240101Z\"",
+            "me@example",
+            june,
+            Err(R::Expired),
+        ),
+    ] {
+        let text = alloc::format!("{line} {authority}\n");
+        let (signers, errors) = AllowedSigners::parse(text.as_bytes()).unwrap();
+        assert_eq!(errors, []);
+        let now = WallClock::utc(now);
+        let check = |certificate| {
+            signers
+                .check_certificate(principal, "file", certificate, now, &provider())
+                .map(|signer| signer.line())
+        };
+        assert_eq!(check(&certificate), expected, "{line} {principal}");
+        assert!(check(&spoiled).is_err());
+        assert!(check(&other).is_err());
+        // It is no plain key, whatever stands in the file.
+        assert_eq!(signers.check(principal, "file", key, now), Err(R::Unknown));
+    }
 }
