@@ -17,6 +17,8 @@ mod chacha20poly1305;
 mod hashes;
 mod mlkem;
 mod packets;
+#[cfg(feature = "rsa")]
+mod rsa;
 mod signatures;
 
 use self::agreement::{Nistp256, Nistp384, Nistp521, X25519};
@@ -43,7 +45,7 @@ static KEX: [&dyn KexAlgorithm; 8] = [
     &Ecdh::<Nistp521>::new("ecdh-sha2-nistp521", &SHA512, FIPS),
 ];
 
-static SIGNATURES: [&dyn SignatureAlgorithm; 8] = [
+static SIGNATURES: &[&dyn SignatureAlgorithm] = &[
     &signatures::SSH_ED25519_CERT,
     &signatures::ECDSA_SHA2_NISTP256_CERT,
     &signatures::ECDSA_SHA2_NISTP384_CERT,
@@ -52,6 +54,14 @@ static SIGNATURES: [&dyn SignatureAlgorithm; 8] = [
     &signatures::ECDSA_SHA2_NISTP256,
     &signatures::ECDSA_SHA2_NISTP384,
     &signatures::ECDSA_SHA2_NISTP521,
+    #[cfg(feature = "rsa")]
+    &rsa::RSA_SHA2_512_CERT,
+    #[cfg(feature = "rsa")]
+    &rsa::RSA_SHA2_256_CERT,
+    #[cfg(feature = "rsa")]
+    &rsa::RSA_SHA2_512,
+    #[cfg(feature = "rsa")]
+    &rsa::RSA_SHA2_256,
 ];
 
 static CIPHERS: [&dyn CipherAlgorithm; 6] = [
@@ -74,7 +84,7 @@ static MACS: [&dyn MacAlgorithm; 4] = [
 
 static OVERLAY: Overlay = Overlay {
     kex: &KEX,
-    signatures: &SIGNATURES,
+    signatures: SIGNATURES,
     ciphers: &CIPHERS,
     macs: &MACS,
 };

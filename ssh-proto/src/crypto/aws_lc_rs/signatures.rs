@@ -12,6 +12,10 @@ use ::aws_lc_rs::signature::{
 };
 
 use super::FIPS;
+#[cfg(feature = "rsa")]
+use super::rsa;
+#[cfg(feature = "rsa")]
+use crate::crypto::frame::rsa_signing_key;
 use crate::crypto::frame::{Ecdsa, Ed25519, NOT_FIPS, Sign, Signer, ecdsa_blob};
 use crate::crypto::{
     CertificateAlgorithm, EcdsaCurve, KeyProvider, PrivateKey, PublicKey, SecureRandom, SigningKey,
@@ -100,6 +104,8 @@ impl KeyProvider for Keys {
                 public,
                 scalar,
             } => ecdsa_signer(*curve, public, scalar),
+            #[cfg(feature = "rsa")]
+            PrivateKey::Rsa { .. } => rsa_signing_key::<rsa::Key>(key),
             _ => rustcrypto::provider().keys.signing_key(key),
         }
     }

@@ -7,6 +7,8 @@ mod hmac;
 mod kex;
 #[cfg(any(feature = "graviola", feature = "aws-lc-rs"))]
 mod overlay;
+#[cfg(all(feature = "rsa", any(feature = "graviola", feature = "aws-lc-rs")))]
+mod rsa;
 #[cfg(any(feature = "graviola", feature = "aws-lc-rs"))]
 mod signature;
 
@@ -19,6 +21,11 @@ pub(super) use self::overlay::Overlay;
 pub(super) use self::{
     kex::{Agreement, Ecdh, Hybrid, Kem},
     signature::{Ecdsa, Ed25519, Sign, Signer, ecdsa_blob},
+};
+#[cfg(all(feature = "rsa", any(feature = "graviola", feature = "aws-lc-rs")))]
+pub(super) use self::{
+    super::rustcrypto::rsa::RsaComponents,
+    rsa::{Rsa, RsaHash, RsaSha2, rsa_signing_key},
 };
 
 /// For algorithms outside of a validated module.

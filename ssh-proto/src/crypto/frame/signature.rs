@@ -194,7 +194,7 @@ pub(in crate::crypto) fn ecdsa_blob(fixed: &[u8]) -> Vec<u8> {
 }
 
 /// The blob of a signature that names `algorithm` and ends where the blob does.
-fn blob<'s>(signature: &'s Signature, algorithm: &str) -> Result<&'s [u8], CryptoError> {
+pub(super) fn blob<'s>(signature: &'s Signature, algorithm: &str) -> Result<&'s [u8], CryptoError> {
     let mut reader = Reader::new(signature.as_encoded());
     let blob = (|| {
         let name = reader.string()?;

@@ -11,6 +11,8 @@ mod agreement;
 mod hashes;
 mod mlkem;
 mod packets;
+#[cfg(feature = "rsa")]
+mod rsa;
 mod signatures;
 
 use self::agreement::{Nistp256, Nistp384, X25519};
@@ -29,13 +31,21 @@ static KEX: [&dyn KexAlgorithm; 6] = [
     &Ecdh::<Nistp384>::new("ecdh-sha2-nistp384", &SHA384, NOT_FIPS),
 ];
 
-static SIGNATURES: [&dyn SignatureAlgorithm; 6] = [
+static SIGNATURES: &[&dyn SignatureAlgorithm] = &[
     &signatures::SSH_ED25519_CERT,
     &signatures::ECDSA_SHA2_NISTP256_CERT,
     &signatures::ECDSA_SHA2_NISTP384_CERT,
     &signatures::SSH_ED25519,
     &signatures::ECDSA_SHA2_NISTP256,
     &signatures::ECDSA_SHA2_NISTP384,
+    #[cfg(feature = "rsa")]
+    &rsa::RSA_SHA2_512_CERT,
+    #[cfg(feature = "rsa")]
+    &rsa::RSA_SHA2_256_CERT,
+    #[cfg(feature = "rsa")]
+    &rsa::RSA_SHA2_512,
+    #[cfg(feature = "rsa")]
+    &rsa::RSA_SHA2_256,
 ];
 
 static CIPHERS: [&dyn CipherAlgorithm; 2] = [
@@ -45,7 +55,7 @@ static CIPHERS: [&dyn CipherAlgorithm; 2] = [
 
 static OVERLAY: Overlay = Overlay {
     kex: &KEX,
-    signatures: &SIGNATURES,
+    signatures: SIGNATURES,
     ciphers: &CIPHERS,
     // Its HMAC takes four times as long as RustCrypto's for short packets, and no less for long ones.
     macs: &[],

@@ -8,6 +8,10 @@ use ::graviola::key_agreement::{p256, p384};
 use ::graviola::signing::ecdsa::{Curve, P256, P384, SigningKey as EcdsaKey, VerifyingKey};
 use ::graviola::signing::eddsa::{Ed25519SigningKey, Ed25519VerifyingKey};
 
+#[cfg(feature = "rsa")]
+use super::rsa;
+#[cfg(feature = "rsa")]
+use crate::crypto::frame::rsa_signing_key;
 use crate::crypto::frame::{Ecdsa, Ed25519, NOT_FIPS, Sign, Signer, ecdsa_blob};
 use crate::crypto::{
     CertificateAlgorithm, EcdsaCurve, KeyProvider, PrivateKey, PublicKey, SecureRandom, SigningKey,
@@ -137,6 +141,8 @@ impl KeyProvider for Keys {
                     &["ecdsa-sha2-nistp384"],
                 ))
             }
+            #[cfg(feature = "rsa")]
+            PrivateKey::Rsa { .. } => rsa_signing_key::<rsa::Key>(key),
             _ => rustcrypto::provider().keys.signing_key(key),
         }
     }

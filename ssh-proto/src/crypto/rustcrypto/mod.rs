@@ -24,7 +24,7 @@ mod nistp;
 #[cfg(test)]
 mod packet_tests;
 #[cfg(feature = "rsa")]
-mod rsa;
+pub(in crate::crypto) mod rsa;
 mod sk;
 mod sntrup761;
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! `rsa-sha2-256` and `rsa-sha2-512`, and `ssh-rsa` with the feature `legacy`: RSASSA-PKCS1-v1_5 (RFC 8332, RFC 8017 section 8.2).
 
+#[cfg(any(feature = "graviola", feature = "aws-lc-rs"))]
+use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::convert::Infallible;
@@ -30,11 +32,11 @@ const KEY_TYPE: &str = "ssh-rsa";
 /// Shorter keys are not made, though they are still verified with.
 const MIN_GENERATED_BITS: usize = 2048;
 
-pub(super) static RSA_SHA2_256: RsaPkcs1 = RsaPkcs1(Hash::Sha256);
-pub(super) static RSA_SHA2_512: RsaPkcs1 = RsaPkcs1(Hash::Sha512);
+pub(in crate::crypto) static RSA_SHA2_256: RsaPkcs1 = RsaPkcs1(Hash::Sha256);
+pub(in crate::crypto) static RSA_SHA2_512: RsaPkcs1 = RsaPkcs1(Hash::Sha512);
 
 /// One of the algorithms.
-pub(super) struct RsaPkcs1(Hash);
+pub(in crate::crypto) struct RsaPkcs1(Hash);
 
 #[cfg(feature = "legacy")]
 pub(super) static SSH_RSA: RsaPkcs1 = RsaPkcs1(Hash::Sha1);
@@ -152,14 +154,31 @@ fn number(magnitude: &[u8]) -> Result<BoxedUint, CryptoError> {
 /// signing needs no randomness. What is blinded does not show in the signature, which is the same
 /// each time. A signature is verified before it leaves, since one that is wrong modulo one of the
 /// primes alone tells the primes.
-pub(super) struct RsaKey {
+pub(in crate::crypto) struct RsaKey {
     private: RsaPrivateKey,
     public: PublicKey,
     blinding: Blinding,
 }
 
+/// The numbers of a private key as another library wants them, without leading zeros; p is the
+/// greater prime.
+#[cfg(any(feature = "graviola", feature = "aws-lc-rs"))]
+pub(in crate::crypto) struct RsaComponents {
+    pub(in crate::crypto) modulus: Box<[u8]>,
+    pub(in crate::crypto) exponent: Box<[u8]>,
+    pub(in crate::crypto) private_exponent: Zeroizing<Vec<u8>>,
+    pub(in crate::crypto) prime_p: Zeroizing<Vec<u8>>,
+    pub(in crate::crypto) prime_q: Zeroizing<Vec<u8>>,
+    /// d modulo p - 1.
+    pub(in crate::crypto) exponent_p: Zeroizing<Vec<u8>>,
+    /// d modulo q - 1.
+    pub(in crate::crypto) exponent_q: Zeroizing<Vec<u8>>,
+    /// The inverse of q modulo p.
+    pub(in crate::crypto) coefficient: Zeroizing<Vec<u8>>,
+}
+
 impl RsaKey {
-    pub(super) fn new(key: &PrivateKey) -> Result<Self, CryptoError> {
+    pub(in crate::crypto) fn new(key: &PrivateKey) -> Result<Self, CryptoError> {
         let PrivateKey::Rsa {
             private_exponent,
             prime_p,
@@ -193,6 +212,35 @@ impl RsaKey {
         })
     }
 
+    #[cfg(any(feature = "graviola", feature = "aws-lc-rs"))]
+    pub(in crate::crypto) fn components(&self) -> Result<RsaComponents, CryptoError> {
+        let key = &self.private;
+        let [p, q] = key.primes() else {
+            return Err(CryptoError::Failed);
+        };
+        let swapped;
+        let (key, p, q) = match p < q {
+            true => {
+                let primes = vec![q.as_ref().clone(), p.as_ref().clone()];
+                let (n, e, d) = (key.n().as_ref(), key.e(), key.d());
+                swapped = RsaPrivateKey::from_components(n.clone(), e.clone(), d.clone(), primes)
+                    .map_err(|_| CryptoError::Failed)?;
+                (&swapped, q, p)
+            }
+            false => (key, p, q),
+        };
+        Ok(RsaComponents {
+            modulus: key.n_bytes(),
+            exponent: key.e_bytes(),
+            private_exponent: magnitude(key.d()),
+            prime_p: magnitude(p),
+            prime_q: magnitude(q),
+            exponent_p: magnitude(key.dp().ok_or(CryptoError::Failed)?),
+            exponent_q: magnitude(key.dq().ok_or(CryptoError::Failed)?),
+            coefficient: crt_coefficient(key)?,
+        })
+    }
+
     /// Signs by way of `raw`, whose result is not trusted.
     fn sign_by(
         &self,
@@ -211,9 +259,15 @@ impl RsaKey {
 /// The inverse of q modulo p without leading zeros. There is none where both are the same.
 fn crt_coefficient(private: &RsaPrivateKey) -> Result<Zeroizing<Vec<u8>>, CryptoError> {
     let mut inverse = private.qinv().ok_or(CryptoError::InvalidKey)?.retrieve();
-    let bytes = Zeroizing::new(inverse.to_be_bytes());
+    let bytes = magnitude(&inverse);
     inverse.zeroize();
-    Ok(Zeroizing::new(strip_zeros(&bytes).to_vec()))
+    Ok(bytes)
+}
+
+/// A secret number without leading zeros.
+fn magnitude(number: &BoxedUint) -> Zeroizing<Vec<u8>> {
+    let bytes = Zeroizing::new(number.to_be_bytes());
+    Zeroizing::new(strip_zeros(&bytes).to_vec())
 }
 
 fn strip_zeros(number: &[u8]) -> &[u8] {
@@ -326,19 +380,15 @@ pub(super) fn generate(
     let mut seed = Zeroizing::new([0; 32]);
     random.fill(&mut *seed)?;
     let key = RsaPrivateKey::new(&mut Stream::new(&seed), bits).map_err(|_| CryptoError::Failed)?;
-    let secret = |number: &BoxedUint| {
-        let bytes = Zeroizing::new(number.to_be_bytes());
-        Zeroizing::new(strip_zeros(&bytes).to_vec())
-    };
     let [p, q] = key.primes() else {
         return Err(CryptoError::Failed);
     };
     Ok(PrivateKey::Rsa {
         modulus: key.n_bytes().into(),
         exponent: key.e_bytes().into(),
-        private_exponent: secret(key.d()),
-        prime_p: secret(p),
-        prime_q: secret(q),
+        private_exponent: magnitude(key.d()),
+        prime_p: magnitude(p),
+        prime_q: magnitude(q),
         coefficient: crt_coefficient(&key)?,
     })
 }
