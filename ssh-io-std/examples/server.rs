@@ -16,6 +16,10 @@ mod child;
 mod connection;
 #[path = "server/environment.rs"]
 mod environment;
+#[path = "common/files.rs"]
+mod files;
+#[path = "server/host_keys.rs"]
+mod host_keys;
 #[path = "server/log.rs"]
 mod log;
 #[path = "server/login.rs"]
@@ -26,8 +30,12 @@ mod methods;
 mod places;
 #[path = "server/process.rs"]
 mod process;
+#[path = "common/provider.rs"]
+mod provider;
 #[path = "server/pty.rs"]
 mod pty;
+#[path = "common/revoked.rs"]
+mod revoked;
 #[path = "server/session.rs"]
 mod session;
 #[path = "server/x11.rs"]
@@ -40,8 +48,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 
-use ssh_io_std::{Incoming, Listener, OsRandom, read_signing_key};
-use ssh_proto::crypto::rustcrypto;
+use ssh_io_std::{Incoming, Listener};
 use ssh_proto::{Limits, ServerConfig};
 
 use crate::args::Args;
@@ -53,6 +60,9 @@ const MAX_CONNECTIONS: usize = 1000;
 
 /// Sessions at once on one connection, unless the command line says otherwise.
 const MAX_SESSIONS: usize = 64;
+
+/// Old tools have no other key exchange; it comes behind the library's defaults.
+const MORE_KEX: &str = "+diffie-hellman-group16-sha512,diffie-hellman-group14-sha256";
 
 fn main() -> ExitCode {
     match run() {
@@ -75,7 +85,9 @@ fn run() -> Result<(), String> {
         Err(error) => return Err(format!("--log: {error}")),
     };
     if args.logins.available().is_empty() {
-        eprintln!("server: nobody can log in: no --user, --authorized-keys or --gssapi is given");
+        eprintln!(
+            "server: nobody can log in: no --user, --authorized-keys, --trusted-user-ca or --gssapi is given"
+        );
     }
     let mut listener = Listener::bind(&args.listen, configure(&args)?)
         .map_err(|error| format!("--listen {}: {error}", args.listen))?;
@@ -116,19 +128,13 @@ fn serve(incoming: Incoming, site: Arc<Site>, log: &Log, open: Arc<()>) -> io::R
 
 /// What the library needs to know of the command line.
 fn configure(args: &Args) -> Result<Arc<ServerConfig>, String> {
-    let provider = rustcrypto::provider();
+    let provider = &args.logins.provider;
     let mut builder = ServerConfig::builder(provider.clone())
         .limits(limits(args))
-        .auth_methods(args.logins.first_methods());
-    if args.host_keys.is_empty() {
-        let key = provider.keys.generate("ssh-ed25519", &mut OsRandom);
-        let key = key.map_err(|error| error.to_string())?;
-        let key = provider.signing_key(&key);
-        builder = builder.signing_host_key(key.map_err(|error| error.to_string())?);
-    }
-    for path in &args.host_keys {
-        let key = read_signing_key(path, None, &provider);
-        builder = builder.signing_host_key(key.map_err(|error| format!("--host-key {error}"))?);
+        .auth_methods(args.logins.first_methods())
+        .kex([MORE_KEX]);
+    for key in host_keys::read(args, provider)? {
+        builder = builder.signing_host_key(key);
     }
     if let Some(path) = &args.banner {
         let text = fs::read_to_string(path)
@@ -153,6 +159,12 @@ fn configure(args: &Args) -> Result<Arc<ServerConfig>, String> {
     }
     if let Some(list) = &lists.public_keys {
         builder = builder.public_key_algorithms([list]);
+    }
+    if lists.compression {
+        builder = builder.compression(["+zlib@openssh.com"]);
+    }
+    if let Some(bits) = lists.min_rsa_bits {
+        builder = builder.min_rsa_bits(bits);
     }
     builder.build().map_err(|error| error.to_string())
 }

@@ -40,7 +40,7 @@ pub(crate) fn serve(incoming: Incoming, site: &Site, log: &Log) -> io::Result<()
         site,
         log,
         addresses,
-        login: Login::new(&site.logins, addresses.0.ip(), log),
+        login: Login::new(&site.logins, Some(addresses.0.ip()), log),
         user: None,
         sessions: HashMap::new(),
         buffer: vec![0; BUFFER],
