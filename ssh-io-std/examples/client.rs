@@ -239,7 +239,7 @@ fn config(
 /// The algorithms by which authorities of hosts may have signed.
 fn ca_algorithms(options: &Options, provider: &CryptoProvider) -> Vec<String> {
     let plain = provider.signatures.iter().map(|a| a.name());
-    let plain = plain.filter(|name| !name.contains("-cert-v01@") && !name.contains("webauthn"));
+    let plain = plain.filter(|name| !name.contains("-cert") && !name.contains("webauthn"));
     let admitted = options.ca_algorithms(plain.collect());
     admitted.into_iter().map(str::to_owned).collect()
 }

@@ -25,6 +25,8 @@ pub(crate) struct Login {
     shared: Shared,
     methods: Vec<String>,
     fingerprints: FingerprintHash,
+    /// The shortest RSA keys that are offered, in bits.
+    min_rsa_bits: usize,
     identities: Vec<Identity>,
     /// Certificates of `CertificateFile`, whose keys the agent may have.
     certificates: Vec<Certificate>,
@@ -83,6 +85,7 @@ impl Login {
             shared,
             methods: options.methods()?,
             fingerprints: options.fingerprint_hash()?,
+            min_rsa_bits: options.required_rsa_size()?.unwrap_or(2048),
             identities,
             certificates,
             agent: options.agent(),
@@ -215,6 +218,14 @@ impl Login {
                     None => continue,
                 }
             };
+            let plain = identity.public.as_ref();
+            if plain
+                .and_then(PublicKey::rsa_bits)
+                .is_some_and(|bits| bits < self.min_rsa_bits)
+            {
+                log::debug(format!("Skipping key {}: too short", identity.name));
+                continue;
+            }
             log::debug(format!(
                 "Offering public key: {} {} {}{place}",
                 identity.name,

@@ -7,7 +7,7 @@ pub(crate) fn query(what: &str, provider: &CryptoProvider) -> Result<Vec<&'stati
     let more = &provider.on_request;
     let ciphers = || provider.ciphers.iter().chain(more.ciphers.iter());
     let signatures = || provider.signatures.iter().chain(more.signatures.iter());
-    let is_certificate = |a: &&&dyn SignatureAlgorithm| a.key_type().contains("-cert-v01@");
+    let is_certificate = |a: &&&dyn SignatureAlgorithm| a.key_type().contains("-cert");
     let mut names: Vec<&str> = match what.to_ascii_lowercase().as_str() {
         "kex" | "kexalgorithms" => {
             let all = provider.kex.iter().chain(more.kex.iter());
