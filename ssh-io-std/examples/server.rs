@@ -16,6 +16,12 @@ mod child;
 mod connection;
 #[path = "server/environment.rs"]
 mod environment;
+#[path = "common/files.rs"]
+mod files;
+#[path = "server/host_keys.rs"]
+mod host_keys;
+#[path = "server/inetd.rs"]
+mod inetd;
 #[path = "server/log.rs"]
 mod log;
 #[path = "server/login.rs"]
@@ -26,8 +32,12 @@ mod methods;
 mod places;
 #[path = "server/process.rs"]
 mod process;
+#[path = "common/provider.rs"]
+mod provider;
 #[path = "server/pty.rs"]
 mod pty;
+#[path = "common/revoked.rs"]
+mod revoked;
 #[path = "server/session.rs"]
 mod session;
 #[path = "server/x11.rs"]
@@ -40,8 +50,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 
-use ssh_io_std::{Incoming, Listener, OsRandom, read_signing_key};
-use ssh_proto::crypto::rustcrypto;
+use ssh_io_std::{Incoming, Listener};
 use ssh_proto::{Limits, ServerConfig};
 
 use crate::args::Args;
@@ -53,6 +62,9 @@ const MAX_CONNECTIONS: usize = 1000;
 
 /// Sessions at once on one connection, unless the command line says otherwise.
 const MAX_SESSIONS: usize = 64;
+
+/// Old tools have no other key exchange; it comes behind the library's defaults.
+const MORE_KEX: &str = "+diffie-hellman-group16-sha512,diffie-hellman-group14-sha256";
 
 fn main() -> ExitCode {
     match run() {
@@ -70,14 +82,25 @@ fn run() -> Result<(), String> {
         print!("{}", args::USAGE);
         return Ok(());
     }
-    let log = match Log::open(args.log.as_deref()) {
-        Ok(log) => log,
-        Err(error) => return Err(format!("--log: {error}")),
+    let log = match args.inetd {
+        true => inetd::log(args.log.as_deref()),
+        false => Log::open(args.log.as_deref()),
     };
+    let log = log.map_err(|error| format!("--log: {error}"))?;
     if args.logins.available().is_empty() {
-        eprintln!("server: nobody can log in: no --user, --authorized-keys or --gssapi is given");
+        log.line(format_args!(
+            "nobody can log in: no --user, --authorized-keys, --trusted-user-ca or --gssapi is given"
+        ));
     }
-    let mut listener = Listener::bind(&args.listen, configure(&args)?)
+    let config = configure(&args)?;
+    if args.inetd {
+        let site = Site {
+            logins: args.logins,
+            permits: args.permits,
+        };
+        return inetd::serve(&config, &site, &log).map_err(|error| error.to_string());
+    }
+    let mut listener = Listener::bind(&args.listen, config)
         .map_err(|error| format!("--listen {}: {error}", args.listen))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     // Whoever started us waits for this line.
@@ -106,7 +129,12 @@ fn run() -> Result<(), String> {
 fn serve(incoming: Incoming, site: Arc<Site>, log: &Log, open: Arc<()>) -> io::Result<()> {
     let log = log.about(incoming.peer_addr());
     thread::Builder::new().spawn(move || {
-        if let Err(error) = connection::serve(incoming, &site, &log) {
+        let peer = incoming.peer_addr();
+        let served = incoming
+            .stream()
+            .local_addr()
+            .and_then(|own| connection::serve(incoming.accept()?, Some((peer, own)), &site, &log));
+        if let Err(error) = served {
             log.line(format_args!("ended: {error}"));
         }
         drop(open);
@@ -116,19 +144,13 @@ fn serve(incoming: Incoming, site: Arc<Site>, log: &Log, open: Arc<()>) -> io::R
 
 /// What the library needs to know of the command line.
 fn configure(args: &Args) -> Result<Arc<ServerConfig>, String> {
-    let provider = rustcrypto::provider();
+    let provider = &args.logins.provider;
     let mut builder = ServerConfig::builder(provider.clone())
         .limits(limits(args))
-        .auth_methods(args.logins.first_methods());
-    if args.host_keys.is_empty() {
-        let key = provider.keys.generate("ssh-ed25519", &mut OsRandom);
-        let key = key.map_err(|error| error.to_string())?;
-        let key = provider.signing_key(&key);
-        builder = builder.signing_host_key(key.map_err(|error| error.to_string())?);
-    }
-    for path in &args.host_keys {
-        let key = read_signing_key(path, None, &provider);
-        builder = builder.signing_host_key(key.map_err(|error| format!("--host-key {error}"))?);
+        .auth_methods(args.logins.first_methods())
+        .kex([MORE_KEX]);
+    for key in host_keys::read(args, provider)? {
+        builder = builder.signing_host_key(key);
     }
     if let Some(path) = &args.banner {
         let text = fs::read_to_string(path)
@@ -148,17 +170,17 @@ fn configure(args: &Args) -> Result<Arc<ServerConfig>, String> {
     if let Some(list) = &lists.macs {
         builder = builder.macs([list]);
     }
-    if let Some(list) = &lists.compression {
-        builder = builder.compression([list]);
-    }
-    if let Some(bits) = lists.min_rsa_bits {
-        builder = builder.min_rsa_bits(bits);
-    }
     if let Some(list) = &lists.host_keys {
         builder = builder.host_key_algorithms([list]);
     }
     if let Some(list) = &lists.public_keys {
         builder = builder.public_key_algorithms([list]);
+    }
+    if lists.compression {
+        builder = builder.compression(["+zlib@openssh.com"]);
+    }
+    if let Some(bits) = lists.min_rsa_bits {
+        builder = builder.min_rsa_bits(bits);
     }
     builder.build().map_err(|error| error.to_string())
 }

@@ -8,6 +8,10 @@
 //!   `examples/session.rs` is small.
 //! - [`Forwards`] joins channels of either to sockets: local, remote and dynamic forwarding, agents
 //!   and displays. On UNIX only.
+//! - [`Descriptors`] is a connection on standard input and output, as inetd and `ProxyCommand` give
+//!   it. On UNIX only.
+//! - With the feature `keys`, `read_signing_key` and its kin read private keys of every form that is
+//!   built in, `KnownHostsFiles` what is known of a host.
 //! - [`Clock`] and [`OsRandom`] are what a connection needs of the system.
 #![forbid(unsafe_code)]
 
@@ -15,6 +19,8 @@
 mod agent;
 mod client;
 mod clock;
+#[cfg(unix)]
+mod descriptors;
 mod driver;
 mod error;
 #[cfg(unix)]
@@ -23,6 +29,8 @@ mod forward;
 pub mod gssapi;
 #[cfg(feature = "keys")]
 mod key_file;
+#[cfg(feature = "keys")]
+mod known_hosts;
 mod listener;
 mod random;
 mod session;
@@ -34,6 +42,8 @@ mod x11;
 pub use self::agent::{agent_path, connect_agent};
 pub use self::client::{Client, ClientHandler, Credential};
 pub use self::clock::Clock;
+#[cfg(unix)]
+pub use self::descriptors::Descriptors;
 pub use self::driver::Driver;
 pub use self::error::ClientError;
 #[cfg(unix)]
@@ -46,6 +56,8 @@ pub use self::key_file::{
     Existing, KeyReadError, KeyWriteError, read_private_key, read_signing_key,
     read_signing_key_with, write_private_key,
 };
+#[cfg(feature = "keys")]
+pub use self::known_hosts::{HostNames, KnownHostsFiles, KnownHostsProblem, add_known_host};
 pub use self::listener::{Incoming, Listener};
 pub use self::random::OsRandom;
 pub use self::session::{Exit, Output, Session, Stderr};

@@ -10,6 +10,10 @@ mod args;
 mod authorized_keys;
 #[path = "../examples/server/child.rs"]
 mod child;
+#[path = "../examples/common/files.rs"]
+mod files;
+#[path = "../examples/server/host_keys.rs"]
+mod host_keys;
 #[path = "../examples/server/log.rs"]
 mod log;
 #[path = "../examples/server/login.rs"]
@@ -20,7 +24,11 @@ mod methods;
 mod places;
 #[path = "../examples/server/process.rs"]
 mod process;
+#[path = "../examples/common/provider.rs"]
+mod provider;
 #[path = "../examples/server/pty.rs"]
 mod pty;
+#[path = "../examples/common/revoked.rs"]
+mod revoked;
 #[path = "../examples/server/x11.rs"]
 mod x11;

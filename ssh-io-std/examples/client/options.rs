@@ -23,7 +23,7 @@ use crate::pattern;
 pub(crate) enum Task {
     /// Log in, and what follows.
     Connect(Box<Options>),
-    /// Print the names of `kex`, `cipher`, `mac` or `key`.
+    /// Print the names of one list.
     Query(String),
     /// Print the usage.
     Help,

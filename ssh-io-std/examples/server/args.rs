@@ -1,24 +1,33 @@
 //! The server's command line: flags in, a checked value out.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ssh_proto::crypto::PublicKey;
+use ssh_proto::keys::PublicKeyLine;
+use ssh_proto::limits::MAX_KEY_LIST;
 use ssh_proto::{MethodSet, Password, Permissions};
 
 use crate::login::Logins;
 use crate::methods::{MethodLists, name_of};
+use crate::{files, provider, revoked};
 
 /// What `--help` prints.
 pub(crate) const USAGE: &str = "\
 usage: server --listen ADDR:PORT [flags]
+       server --inetd [flags]
 
   --listen ADDR:PORT      where to listen; port 0 takes a free one; `listening ADDR:PORT` is printed
-  --host-key FILE         an OpenSSH private key, several times; without one, a throw-away key
+  --inetd                 one connection, on standard input and output
+  --host-key FILE         a private key of any form, several times; without one, a throw-away key
+  --host-cert FILE        an OpenSSH certificate of a host key, several times
 
 Who may log in, each flag several times; without any, nobody:
   --user NAME --password PW    a user and the password
   --authorized-keys FILE       public keys, %u stands for the user name
+  --trusted-user-ca FILE       keys of authorities that sign certificates for every user
+  --revoked-keys FILE          keys and certificates that are not taken: a KRL, or public keys
   --gssapi                     Kerberos tickets of the user's own principal (built with gssapi)
   --auth-methods LISTS         what a login takes, as \"publickey,password keyboard-interactive\"
 
@@ -35,8 +44,10 @@ What they may do:
   --force-command CMD     runs in place of whatever is asked for
 
 Algorithms, comma separated, also as +LIST -LIST ^LIST:
-  --kex --ciphers --macs --compression --hostkey-algs --pubkey-algs LIST
-  --min-rsa-bits N        the fewest bits in an RSA key
+  --kex --ciphers --macs --hostkey-algs --pubkey-algs LIST
+  --compression           zlib@openssh.com, for clients that want it
+  --min-rsa-bits N        shorter RSA keys are not taken; 2048
+  --provider NAME         rustcrypto; graviola and aws-lc-rs where they are built in
 
 Limits:
   --rekey-bytes N         new keys after this many bytes
@@ -57,8 +68,11 @@ Limits:
 pub(crate) struct Args {
     /// Only the usage is wanted.
     pub(crate) help: bool,
+    /// Empty with `--inetd`.
     pub(crate) listen: String,
+    pub(crate) inetd: bool,
     pub(crate) host_keys: Vec<PathBuf>,
+    pub(crate) host_certificates: Vec<PathBuf>,
     pub(crate) logins: Logins,
     pub(crate) permits: Permits,
     pub(crate) algorithms: Algorithms,
@@ -91,14 +105,14 @@ pub(crate) struct Algorithms {
     pub(crate) kex: Option<String>,
     pub(crate) ciphers: Option<String>,
     pub(crate) macs: Option<String>,
-    pub(crate) compression: Option<String>,
-    pub(crate) min_rsa_bits: Option<usize>,
     pub(crate) host_keys: Option<String>,
     pub(crate) public_keys: Option<String>,
+    pub(crate) compression: bool,
+    pub(crate) min_rsa_bits: Option<usize>,
 }
 
 /// Flags of features that the library does not have yet.
-const LATER: [&str; 4] = ["--inetd", "--host-cert", "--trusted-user-ca", "--sftp"];
+const LATER: [&str; 1] = ["--sftp"];
 
 /// What `--allow-all` stands for.
 const ALL_RIGHTS: Permissions = Permissions::ALL.without(Permissions::TUN);
@@ -131,13 +145,27 @@ impl Args {
                     return Ok(args);
                 }
                 "--listen" => args.listen = text()?,
+                "--inetd" => args.inetd = true,
                 "--host-key" => args.host_keys.push(raw()?.into()),
+                "--host-cert" => args.host_certificates.push(raw()?.into()),
                 "--user" => user = Some(text()?),
                 "--password" => {
                     let user = user.take().ok_or("--password needs its --user before it")?;
                     args.logins.passwords.push((user, Password::new(text()?)));
                 }
                 "--authorized-keys" => args.logins.authorized_keys.push(text()?),
+                "--trusted-user-ca" => {
+                    let authorities = read_authorities(Path::new(&raw()?));
+                    let authorities = authorities.map_err(|error| format!("{flag} {error}"))?;
+                    args.logins.authorities.extend(authorities);
+                }
+                "--revoked-keys" => {
+                    let path = PathBuf::from(raw()?);
+                    // Read again at every attempt; what is wrong with it now is told now.
+                    revoked::read_list(&path)
+                        .map_err(|error| format!("{flag} {}: {error}", path.display()))?;
+                    args.logins.revoked_keys.push(path);
+                }
                 "--gssapi" if cfg!(feature = "gssapi") => args.logins.gssapi = true,
                 "--gssapi" => return Err(format!("{flag} needs the feature gssapi")),
                 "--auth-methods" => {
@@ -161,10 +189,16 @@ impl Args {
                 "--kex" => args.algorithms.kex = Some(text()?),
                 "--ciphers" => args.algorithms.ciphers = Some(text()?),
                 "--macs" => args.algorithms.macs = Some(text()?),
-                "--compression" => args.algorithms.compression = Some(text()?),
-                "--min-rsa-bits" => args.algorithms.min_rsa_bits = Some(number(flag, &text()?)?),
                 "--hostkey-algs" => args.algorithms.host_keys = Some(text()?),
                 "--pubkey-algs" => args.algorithms.public_keys = Some(text()?),
+                "--compression" => args.algorithms.compression = true,
+                "--min-rsa-bits" => {
+                    args.algorithms.min_rsa_bits = Some(number(flag, &text()?)?);
+                }
+                "--provider" => {
+                    let provider = provider::by_name(&text()?);
+                    args.logins.provider = provider.map_err(|error| format!("{flag}: {error}"))?;
+                }
                 "--rekey-bytes" => args.rekey_bytes = Some(number(flag, &text()?)?),
                 "--rekey-seconds" => args.rekey_age = Some(seconds(flag, &text()?)?),
                 "--max-auth" => args.max_auth = Some(number(flag, &text()?)?),
@@ -183,8 +217,10 @@ impl Args {
         if user.is_some() {
             return Err("--user needs its --password".into());
         }
-        if args.listen.is_empty() {
-            return Err("--listen ADDR:PORT is needed".into());
+        match (args.inetd, args.listen.is_empty()) {
+            (false, true) => return Err("--listen ADDR:PORT is needed, or --inetd".into()),
+            (true, false) => return Err("--listen and --inetd exclude each other".into()),
+            _ => {}
         }
         let logins = &args.logins;
         let missing = logins.methods.named().without(logins.available());
@@ -194,6 +230,25 @@ impl Args {
         }
         Ok(args)
     }
+}
+
+/// The keys of authorities in a file, one in a line, with comments and empty lines.
+fn read_authorities(file: &Path) -> Result<Vec<PublicKey>, String> {
+    let bytes = files::read(file, MAX_KEY_LIST as u64);
+    let bytes = bytes.map_err(|error| format!("{}: {error}", file.display()))?;
+    let lines = (1..).zip(bytes.split(|byte| *byte == b'\n'));
+    lines
+        .map(|(number, line)| (number, line.trim_ascii()))
+        .filter(|(_, line)| !line.is_empty() && !line.starts_with(b"#"))
+        .map(|(number, line)| {
+            match PublicKeyLine::parse(line) {
+                Ok(line) if !line.key.is_certificate() => Ok(line.key),
+                Ok(_) => Err("a certificate is no authority".into()),
+                Err(error) => Err(error.to_string()),
+            }
+            .map_err(|error: String| format!("{}:{number}: {error}", file.display()))
+        })
+        .collect()
 }
 
 fn number<N: std::str::FromStr>(flag: &str, text: &str) -> Result<N, String> {
@@ -299,12 +354,15 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_refused_by_name() {
         for (line, message) in [
-            ("", "--listen ADDR:PORT is needed"),
+            ("", "--listen ADDR:PORT is needed, or --inetd"),
             ("--listen", "--listen needs a value"),
             ("--listen a:1 --frobnicate", "unknown flag --frobnicate"),
             ("--listen a:1 stray", "unknown flag stray"),
             ("--listen a:1 --sftp", "--sftp is not supported yet"),
-            ("--listen a:1 --inetd", "--inetd is not supported yet"),
+            (
+                "--listen a:1 --inetd",
+                "--listen and --inetd exclude each other",
+            ),
             (
                 "--listen a:1 --max-auth x",
                 "--max-auth needs a number, not \"x\"",

@@ -1,15 +1,27 @@
-//! Lines of `authorized_keys` files, and what they grant (sshd(8), section AUTHORIZED_KEYS FILE FORMAT).
+//! Lines of `authorized_keys` files and certificates, and what they grant (sshd(8), section AUTHORIZED_KEYS FILE FORMAT).
 
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStringExt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ssh_proto::Permissions;
-use ssh_proto::crypto::PublicKey;
+use ssh_proto::crypto::{
+    Certificate, CertificateCheck, CertificateRights, CryptoProvider, PublicKey,
+};
 use ssh_proto::keys::{AuthorizedKeys, KeyOptions, WallClock};
+use ssh_proto::{Permissions, Restrictions};
 
 use crate::places::Places;
+
+/// A key that a user offers, perhaps with a certificate, and where they are.
+#[derive(Clone, Copy)]
+pub(crate) struct Offer<'a> {
+    pub(crate) user: &'a str,
+    pub(crate) key: &'a PublicKey,
+    pub(crate) certificate: Option<&'a Certificate>,
+    pub(crate) peer: Option<IpAddr>,
+    pub(crate) provider: &'a CryptoProvider,
+}
 
 /// What one step of a login allows. The default is that of a password: no restriction.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +34,10 @@ pub(crate) struct Grant {
     pub(crate) open: Places,
     /// Where the client may have us listen.
     pub(crate) listen: Places,
+    /// A security key need not have been touched.
+    pub(crate) no_touch_required: bool,
+    /// It is to be a security key that has verified its user.
+    pub(crate) verify_required: bool,
 }
 
 impl Default for Grant {
@@ -32,15 +48,16 @@ impl Default for Grant {
             environment: Vec::new(),
             open: Places::default(),
             listen: Places::default(),
+            no_touch_required: false,
+            verify_required: false,
         }
     }
 }
 
-/// What the first usable line with this key grants to a client at this address.
+/// What the first usable line grants that has the key, or the authority of its certificate.
 pub(crate) fn search(
     file: &[u8],
-    key: &PublicKey,
-    peer: IpAddr,
+    offer: &Offer<'_>,
     mut refused: impl FnMut(usize, String),
 ) -> Option<Grant> {
     let (keys, errors) = match AuthorizedKeys::parse(file) {
@@ -53,22 +70,25 @@ pub(crate) fn search(
     for error in errors {
         refused(error.line, error.problem.to_string());
     }
-    keys.find(key).find_map(|line| {
-        let grant = Grant::of(&line.options, peer);
+    let is_authority = offer.certificate.is_some();
+    let wanted = offer
+        .certificate
+        .map_or(offer.key, Certificate::signature_key);
+    let mut lines = keys
+        .iter()
+        .filter(|line| line.options.cert_authority == is_authority && line.key == *wanted);
+    lines.find_map(|line| {
+        let grant = Grant::of(&line.options, offer);
         grant.map_err(|reason| refused(line.line, reason)).ok()
     })
 }
 
 impl Grant {
-    /// What the options of a key grant here and now.
-    fn of(options: &KeyOptions, peer: IpAddr) -> Result<Self, String> {
+    /// What the options of a key, or of an authority, grant here and now.
+    fn of(options: &KeyOptions, offer: &Offer<'_>) -> Result<Self, String> {
         options
-            .admits(Some(peer), None, clock())
+            .admits(offer.peer, None, clock())
             .map_err(|refusal| refusal.to_string())?;
-        // Nobody here looks into the signatures of security keys.
-        if options.verify_required {
-            return Err("verify-required is not supported".into());
-        }
         let mut permissions = match options.restrict {
             true => Permissions::NONE,
             false => Permissions::ALL,
@@ -85,7 +105,7 @@ impl Grant {
             };
         }
         let own = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
-        Ok(Self {
+        let grant = Self {
             permissions,
             command: options.command.as_deref().map(own),
             environment: options
@@ -95,8 +115,64 @@ impl Grant {
                 .collect(),
             open: Places::of(&options.permit_open),
             listen: Places::of(&options.permit_listen),
-        })
+            no_touch_required: options.no_touch_required,
+            verify_required: options.verify_required,
+        };
+        let Some(certificate) = offer.certificate else {
+            return Ok(grant);
+        };
+        let principals = match &options.principals {
+            Some(names) => names.iter().map(String::as_str).collect(),
+            None => vec![offer.user],
+        };
+        let authority = [certificate.signature_key().clone()];
+        grant.narrowed(&verify(certificate, offer, &principals, &authority)?)
     }
+
+    /// What a certificate grants whose authority is trusted for every user.
+    pub(crate) fn of_certificate(
+        certificate: &Certificate,
+        offer: &Offer<'_>,
+        authorities: &[PublicKey],
+    ) -> Result<Self, String> {
+        let everything = Self {
+            no_touch_required: true,
+            ..Self::default()
+        };
+        everything.narrowed(&verify(certificate, offer, &[offer.user], authorities)?)
+    }
+
+    /// What the options of a line and a certificate both grant.
+    fn narrowed(mut self, rights: &CertificateRights) -> Result<Self, String> {
+        let allowed = Restrictions::from(rights).permissions();
+        self.permissions = self.permissions.intersection(allowed);
+        if let Some(command) = rights.force_command() {
+            let command = OsString::from_vec(command.to_vec());
+            if *self.command.get_or_insert_with(|| command.clone()) != command {
+                return Err(
+                    "the certificate forces another command than its authority's line".into(),
+                );
+            }
+        }
+        self.no_touch_required &= rights.no_touch_required();
+        self.verify_required |= rights.verify_required();
+        Ok(self)
+    }
+}
+
+fn verify(
+    certificate: &Certificate,
+    offer: &Offer<'_>,
+    principals: &[&str],
+    authorities: &[PublicKey],
+) -> Result<CertificateRights, String> {
+    let mut check = CertificateCheck::user(principals, clock().unix, authorities);
+    if let Some(peer) = offer.peer {
+        check = check.source(peer);
+    }
+    certificate
+        .verify(&check, offer.provider)
+        .map_err(|error| error.to_string())
 }
 
 /// What the clock shows, and how far it is ahead of UTC.
@@ -123,7 +199,9 @@ fn clock() -> WallClock {
 mod tests {
     use std::net::Ipv4Addr;
 
-    use ssh_proto::keys::PermittedPlace;
+    use ssh_io_std::OsRandom;
+    use ssh_proto::crypto::{CertificateBuilder, PrivateKey, rustcrypto};
+    use ssh_proto::keys::{Comment, PermittedPlace, PublicKeyLine};
 
     use super::*;
 
@@ -139,12 +217,51 @@ mod tests {
     }
 
     fn find(file: &str) -> (Option<Grant>, Vec<(usize, String)>) {
+        find_offered(file, &key(), None)
+    }
+
+    fn find_offered(
+        file: &str,
+        key: &PublicKey,
+        certificate: Option<&Certificate>,
+    ) -> (Option<Grant>, Vec<(usize, String)>) {
         let mut refused = Vec::new();
-        let peer = Ipv4Addr::new(10, 0, 0, 7).into();
-        let grant = search(file.as_bytes(), &key(), peer, |number, reason| {
+        let offer = Offer {
+            user: "me",
+            key,
+            certificate,
+            peer: Some(Ipv4Addr::new(10, 0, 0, 7).into()),
+            provider: &rustcrypto::provider(),
+        };
+        let grant = search(file.as_bytes(), &offer, |number, reason| {
             refused.push((number, reason));
         });
         (grant, refused)
+    }
+
+    fn authority() -> PrivateKey {
+        let provider = rustcrypto::provider();
+        let made = provider.keys.generate("ssh-ed25519", &mut OsRandom);
+        made.unwrap()
+    }
+
+    /// The line of an authority, with options in front.
+    fn line(options: &str, authority: &PrivateKey) -> String {
+        let line = PublicKeyLine {
+            key: authority.public_key(),
+            comment: Comment::default(),
+        };
+        format!("{options} {line}\n")
+    }
+
+    fn issue(authority: &PrivateKey, builder: CertificateBuilder) -> Certificate {
+        let authority = rustcrypto::provider().signing_key(authority).unwrap();
+        let signed = builder.sign(&*authority, "ssh-ed25519", &mut OsRandom);
+        signed.unwrap()
+    }
+
+    fn certificate() -> CertificateBuilder {
+        CertificateBuilder::user(key(), "mine").principal("me")
     }
 
     fn grant(options: &str) -> Grant {
@@ -234,7 +351,6 @@ mod tests {
             ),
             (r#"expiry-time="20200101""#, "the key has expired"),
             (r#"expiry-time="202001011200Z""#, "the key has expired"),
-            ("verify-required", "verify-required is not supported"),
         ] {
             let refused = vec![(1, reason.to_owned())];
             assert_eq!(
@@ -255,10 +371,86 @@ mod tests {
         }
     }
 
-    /// Certificates are not taken here, and an authority's key is not the user's.
     #[test]
-    fn an_authority_is_no_user() {
+    fn an_authority_is_no_user_and_no_user_an_authority() {
         assert_eq!(find(&format!("cert-authority {KEY}")), (None, vec![]));
+        let authority = authority();
+        let certificate = issue(&authority, certificate());
+        for file in [line("", &authority), KEY.into()] {
+            let found = find_offered(&file, certificate.as_public_key(), Some(&certificate));
+            assert_eq!(found, (None, vec![]), "{file}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_and_its_authoritys_line_both_restrict() {
+        let authority = authority();
+        let grant = |options: &str, certificate: CertificateBuilder| {
+            let certificate = issue(&authority, certificate);
+            let file = line(&format!("cert-authority{options}"), &authority);
+            let (grant, refused) =
+                find_offered(&file, certificate.as_public_key(), Some(&certificate));
+            grant.ok_or_else(|| refused[0].1.clone())
+        };
+        let bare = grant("", certificate()).unwrap();
+        assert_eq!(bare.permissions, Permissions::NONE);
+        assert!(!bare.no_touch_required && !bare.verify_required);
+        let open = grant(",no-pty,environment=\"A=1\"", certificate().permit_all()).unwrap();
+        assert!(open.permissions.contains(Permissions::PORT_FORWARDING));
+        assert!(!open.permissions.contains(Permissions::PTY));
+        assert_eq!(open.environment, [("A".into(), "1".into())]);
+        // Only what both say.
+        let touch = certificate().permit("no-touch-required");
+        assert!(!grant("", touch.clone()).unwrap().no_touch_required);
+        assert!(
+            grant(",no-touch-required", touch)
+                .unwrap()
+                .no_touch_required
+        );
+        // What either says.
+        assert!(
+            grant(",verify-required", certificate())
+                .unwrap()
+                .verify_required
+        );
+        let verified = certificate().verify_required();
+        assert!(grant("", verified).unwrap().verify_required);
+
+        let forced = || certificate().force_command(b"id");
+        for options in ["", ",command=\"id\""] {
+            let command = grant(options, forced()).unwrap().command;
+            assert_eq!(command, Some("id".into()), "{options}");
+        }
+        for (options, certificate, reason) in [
+            (
+                ",command=\"date\"",
+                forced(),
+                "the certificate forces another command than its authority's line",
+            ),
+            (
+                ",principals=\"you,they\"",
+                certificate(),
+                "the certificate is for others",
+            ),
+            (
+                ",from=\"10.0.0.8\"",
+                certificate(),
+                "the key may not be used from there",
+            ),
+            (
+                "",
+                certificate().source_address("10.0.0.8"),
+                "the certificate is not good from this address",
+            ),
+            ("", certificate().valid(0, 1), "the certificate has expired"),
+        ] {
+            assert_eq!(grant(options, certificate), Err(reason.to_owned()));
+        }
+        let others = CertificateBuilder::user(key(), "").principal("they");
+        assert!(grant(",principals=\"you,they\"", others.clone()).is_ok());
+        assert!(grant("", others).is_err());
+        let here = certificate().source_address("10.0.0.0/8");
+        assert!(grant("", here).is_ok());
     }
 
     #[test]

@@ -5,21 +5,21 @@
 mod gssapi;
 
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
-use ssh_proto::crypto::PublicKey;
+use ssh_proto::crypto::{Certificate, CryptoProvider, PublicKey, rustcrypto};
 use ssh_proto::{
     AuthMethod, AuthRequest, KeyQuery, MethodSet, Password, Permissions, Prompt, Prompts,
     Restrictions, ServerConnection,
 };
 
-use crate::authorized_keys::{self, Grant};
+use crate::authorized_keys::{self, Grant, Offer};
 use crate::log::Log;
 use crate::methods::{MethodLists, Passed, name_of};
+use crate::{files, revoked};
 
 /// Bytes of a file of keys: thousands of lines.
 const MAX_KEY_FILE: u64 = 1 << 20;
@@ -31,6 +31,12 @@ pub(crate) struct Logins {
     pub(crate) passwords: Vec<(String, Password)>,
     /// Paths; `%u` stands for the user name.
     pub(crate) authorized_keys: Vec<String>,
+    /// Who signs certificates for every user.
+    pub(crate) authorities: Vec<PublicKey>,
+    /// Files of keys and certificates that nobody can log in with.
+    pub(crate) revoked_keys: Vec<PathBuf>,
+    /// What certificates are verified by.
+    pub(crate) provider: CryptoProvider,
     /// Whether Kerberos tickets are taken.
     pub(crate) gssapi: bool,
     /// What a login takes.
@@ -47,6 +53,9 @@ impl Default for Logins {
         Self {
             passwords: Vec::new(),
             authorized_keys: Vec::new(),
+            authorities: Vec::new(),
+            revoked_keys: Vec::new(),
+            provider: rustcrypto::provider(),
             gssapi: false,
             methods: MethodLists::default(),
             permissions: Permissions::NONE,
@@ -64,7 +73,7 @@ impl Logins {
     /// The methods that somebody can log in with.
     pub(crate) fn available(&self) -> MethodSet {
         let mut methods = MethodSet::EMPTY;
-        if !self.authorized_keys.is_empty() {
+        if !self.authorized_keys.is_empty() || !self.authorities.is_empty() {
             methods |= MethodSet::PUBLICKEY;
         }
         if !self.passwords.is_empty() {
@@ -86,15 +95,43 @@ impl Logins {
         known.then(Grant::default)
     }
 
-    /// Looks the key up in the files, which are read anew each time.
-    fn key(&self, user: &str, key: &PublicKey, peer: IpAddr, log: &Log) -> Option<Grant> {
-        self.key_files(user).find_map(|path| match read(&path) {
-            Ok(file) => authorized_keys::search(&file, key, peer, |number, reason| {
-                log.line(format_args!("{path}:{number}: refused: {reason}"));
-            }),
-            Err(error) => {
-                log.line(format_args!("{path}: {error}"));
-                None
+    /// What a key or certificate grants. All files are read anew each time.
+    fn key(&self, offer: &Offer<'_>, log: &Log) -> Option<Grant> {
+        if self.is_revoked(offer, log) {
+            return None;
+        }
+        let listed = self.key_files(offer.user).find_map(|path| {
+            match files::read(Path::new(&path), MAX_KEY_FILE) {
+                Ok(file) => authorized_keys::search(&file, offer, |number, reason| {
+                    log.line(format_args!("{path}:{number}: refused: {reason}"));
+                }),
+                Err(error) => {
+                    log.line(format_args!("{path}: {error}"));
+                    None
+                }
+            }
+        });
+        listed.or_else(|| {
+            let certificate = offer.certificate?;
+            Grant::of_certificate(certificate, offer, &self.authorities)
+                .inspect_err(|reason| log.line(format_args!("certificate refused: {reason}")))
+                .ok()
+        })
+    }
+
+    fn is_revoked(&self, offer: &Offer<'_>, log: &Log) -> bool {
+        self.revoked_keys.iter().any(|file| {
+            let sha256 = self.provider.sha256;
+            match revoked::names(file, offer.key, offer.certificate, sha256) {
+                Ok(false) => false,
+                Ok(true) => {
+                    log.line(format_args!("refused: a revoked key for {:?}", offer.user));
+                    true
+                }
+                Err(error) => {
+                    log.line(format_args!("{}: {error}", file.display()));
+                    true
+                }
             }
         })
     }
@@ -115,27 +152,12 @@ impl Logins {
     /// Whether a user of this name could log in at all.
     fn knows(&self, user: &str) -> bool {
         self.names(user)
-            // The KDC's users are not known here.
+            // The users of the KDC and of authorities are not known here.
             || self.gssapi
+            || !self.authorities.is_empty()
             || self
                 .key_files(user)
                 .any(|path| fs::exists(path).unwrap_or(false))
-    }
-}
-
-/// Reads a file that may be its user's own, and so could be a pipe that nobody writes, or have no
-/// end.
-fn read(path: &str) -> io::Result<Vec<u8>> {
-    let mut options = File::options();
-    let options = options.read(true).custom_flags(libc::O_NONBLOCK);
-    let file = options.open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    match file.take(MAX_KEY_FILE + 1).read_to_end(&mut bytes)? as u64 {
-        0..=MAX_KEY_FILE => Ok(bytes),
-        _ => Err(io::ErrorKind::FileTooLarge.into()),
     }
 }
 
@@ -148,11 +170,10 @@ fn is_file_name(user: &str) -> bool {
 pub(crate) struct Login<'a> {
     logins: &'a Logins,
     log: &'a Log,
-    peer: IpAddr,
+    /// The client's address, where it has one.
+    peer: Option<IpAddr>,
     /// What is still to be passed.
     methods: MethodLists,
-    /// Each key counts once.
-    used: Vec<PublicKey>,
     #[cfg(feature = "gssapi")]
     tickets: gssapi::Tickets,
     /// What the steps so far bring together. Rights and commands the connection keeps.
@@ -160,13 +181,12 @@ pub(crate) struct Login<'a> {
 }
 
 impl<'a> Login<'a> {
-    pub(crate) fn new(logins: &'a Logins, peer: IpAddr, log: &'a Log) -> Self {
+    pub(crate) fn new(logins: &'a Logins, peer: Option<IpAddr>, log: &'a Log) -> Self {
         Self {
             logins,
             log,
             peer,
             methods: logins.methods.clone(),
-            used: Vec::new(),
             #[cfg(feature = "gssapi")]
             tickets: gssapi::Tickets::default(),
             gathered: Grant::default(),
@@ -185,15 +205,36 @@ impl<'a> Login<'a> {
     /// Says whether a key could help. An answer fails only where the connection has ended
     /// meanwhile, which its last event tells.
     pub(crate) fn query(&self, query: KeyQuery, connection: &mut ServerConnection) {
-        let usable = self.key(query.user(), query.key()).is_some();
-        let _ = connection.answer_key_query(query, usable);
+        let usable = self.key(query.user(), query.key(), query.certificate());
+        let _ = connection.answer_key_query(query, usable.is_some());
     }
 
-    fn key(&self, user: &str, key: &PublicKey) -> Option<Grant> {
-        if self.used.contains(key) {
+    fn key(&self, user: &str, key: &PublicKey, certificate: Option<&Certificate>) -> Option<Grant> {
+        let offer = Offer {
+            user,
+            key,
+            certificate,
+            peer: self.peer,
+            provider: &self.logins.provider,
+        };
+        self.logins.key(&offer, self.log)
+    }
+
+    /// What a key grants that is proven.
+    fn proven_key(&self, request: &AuthRequest, key: &PublicKey) -> Option<Grant> {
+        let grant = self.key(request.user(), key, request.certificate())?;
+        let is_verified = || {
+            request
+                .security_key()
+                .is_some_and(|use_| use_.user_verified)
+        };
+        if grant.verify_required && !is_verified() {
+            self.log.line(format_args!(
+                "refused: a key that has not verified its user"
+            ));
             return None;
         }
-        self.logins.key(user, key, self.peer, self.log)
+        Some(grant)
     }
 
     /// Answers an attempt.
@@ -203,7 +244,9 @@ impl<'a> Login<'a> {
             AuthMethod::Password(password) => {
                 (MethodSet::PASSWORD, self.logins.password(user, password))
             }
-            AuthMethod::PublicKey { key, .. } => (MethodSet::PUBLICKEY, self.key(user, key)),
+            AuthMethod::PublicKey { key, .. } => {
+                (MethodSet::PUBLICKEY, self.proven_key(&request, key))
+            }
             AuthMethod::KeyboardInteractive { .. } => {
                 let prompts = Prompts::new("", "", [Prompt::new("Password: ", false)]);
                 let _ = connection.prompt_auth(request, &prompts);
@@ -265,11 +308,19 @@ impl<'a> Login<'a> {
         passed: Passed,
         connection: &mut ServerConnection,
     ) -> String {
-        let key = match request.method() {
-            AuthMethod::PublicKey { key, .. } => Some(key.clone()),
-            _ => None,
-        };
-        let what = format!("{} for {:?}", name_of(method), request.user());
+        let mut what = format!("{} for {:?}", name_of(method), request.user());
+        if let Some(certificate) = request.certificate() {
+            let authority = certificate.signature_key();
+            what += &format!(
+                ", certificate {:?} serial {} of {}",
+                certificate.key_id(),
+                certificate.serial(),
+                authority.fingerprint(self.logins.provider.sha256)
+            );
+        }
+        if grant.no_touch_required {
+            request.permit_absent_touch();
+        }
         request.restrict(&self.restrictions(&grant));
         let answered = match &passed {
             Passed::Login => connection.accept_auth(request),
@@ -282,7 +333,6 @@ impl<'a> Login<'a> {
         if let Err(error) = answered {
             return format!("refused: {what}: {error}");
         }
-        self.used.extend(key);
         self.gathered.environment.extend(grant.environment);
         self.gathered.open.0.extend(grant.open.0);
         self.gathered.listen.0.extend(grant.listen.0);
@@ -354,28 +404,6 @@ mod tests {
     }
 
     #[test]
-    fn files_of_keys_have_an_end_and_are_there_at_once() {
-        let folder = std::env::temp_dir().join(format!("ssh-keys-{}", std::process::id()));
-        fs::create_dir(&folder).unwrap();
-        let path = |name| folder.join(name).to_str().unwrap().to_owned();
-        let made = std::process::Command::new("mkfifo")
-            .arg(path("pipe"))
-            .status();
-        let size = |name, len: u64| File::create(path(name)).unwrap().set_len(len).unwrap();
-        size("most", MAX_KEY_FILE);
-        size("more", MAX_KEY_FILE + 1);
-        let read = |name| read(&path(name)).map(|bytes| bytes.len() as u64);
-        assert!(made.unwrap().success() && read("pipe").is_err());
-        assert_eq!(read("most").unwrap(), MAX_KEY_FILE);
-        assert_eq!(
-            read("more").unwrap_err().kind(),
-            io::ErrorKind::FileTooLarge
-        );
-        assert!(super::read("/dev/zero").is_err() && super::read("/").is_err());
-        fs::remove_dir_all(folder).unwrap();
-    }
-
-    #[test]
     fn the_command_line_bounds_what_a_key_brings() {
         let mut logins = logins();
         let log = Log::open(None).unwrap();
@@ -384,10 +412,7 @@ mod tests {
             command: Some("id".into()),
             ..Grant::default()
         };
-        let restrictions = |logins: &Logins| {
-            let peer = std::net::Ipv4Addr::LOCALHOST.into();
-            Login::new(logins, peer, &log).restrictions(&grant)
-        };
+        let restrictions = |logins: &Logins| Login::new(logins, None, &log).restrictions(&grant);
         let expected = Restrictions::new(Permissions::PTY);
         assert_eq!(
             restrictions(&logins),
