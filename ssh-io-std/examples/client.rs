@@ -4,14 +4,18 @@
 
 #[path = "client/agent.rs"]
 mod agent;
+#[path = "client/certified.rs"]
+mod certified;
+#[path = "common/files.rs"]
+mod files;
+#[path = "client/fingerprint.rs"]
+mod fingerprint;
 #[path = "client/forward.rs"]
 mod forward;
 #[path = "client/handler.rs"]
 mod handler;
 #[path = "client/host.rs"]
 mod host;
-#[path = "client/known_hosts.rs"]
-mod known_hosts;
 #[path = "client/log.rs"]
 mod log;
 #[path = "client/login.rs"]
@@ -24,8 +28,14 @@ mod output;
 mod pattern;
 #[path = "client/prompt.rs"]
 mod prompt;
+#[path = "common/provider.rs"]
+mod provider;
+#[path = "client/query.rs"]
+mod query;
 #[path = "client/relay.rs"]
 mod relay;
+#[path = "common/revoked.rs"]
+mod revoked;
 #[path = "client/signals.rs"]
 mod signals;
 #[path = "client/terminal.rs"]
@@ -43,14 +53,13 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use ssh_io_std::{Client, ClientError};
-use ssh_proto::crypto::{CryptoProvider, rustcrypto};
+use ssh_io_std::{Client, ClientError, KnownHostsFiles, KnownHostsProblem};
+use ssh_proto::crypto::CryptoProvider;
 use ssh_proto::{ClientConfig, Limits};
 
 use self::forward::Forwarding;
 use self::handler::{Handler, Shared};
 use self::host::{Judge, Trust};
-use self::known_hosts::KnownHosts;
 use self::login::Login;
 use self::options::{Options, Task};
 use self::prompt::Asker;
@@ -79,9 +88,16 @@ fn connect(options: &Options) -> Result<u8, Box<dyn Error>> {
     for keyword in &options.ignored {
         log::debug(format!("{keyword} has no effect in this client"));
     }
-    let provider = rustcrypto::provider();
+    let provider = provider()?;
     let known_as = options.known_as()?;
-    let known = Arc::new(KnownHosts::read(&options.known_hosts(), &known_as));
+    let known = KnownHostsFiles::read(options.known_hosts(), &known_as, |file, problem| {
+        let text = format!("{}: {problem}", file.display());
+        match problem {
+            KnownHostsProblem::Line(_) => log::debug(text),
+            _ => log::error(text),
+        }
+    });
+    let known = Arc::new(known);
     let config = config(options, &provider, &known)?;
     let batch_mode = options.batch_mode()?;
     let shared = Shared::new(Asker::new(options.password_fd, batch_mode));
@@ -89,8 +105,14 @@ fn connect(options: &Options) -> Result<u8, Box<dyn Error>> {
         provider: provider.clone(),
         known: Arc::clone(&known),
         host: known_as.clone(),
+        name: options.certified_as(),
+        ca_algorithms: ca_algorithms(options, &provider),
+        revoked: options.revoked_host_keys(),
         new_hosts: options.new_hosts(),
+        host_names: options.host_names()?,
         strictness: options.strictness()?.to_owned(),
+        fingerprints: options.fingerprint_hash()?,
+        draws: options.draws_host_key()?,
         asker: Asker::new(None, batch_mode),
     };
     let user = options.user()?;
@@ -99,6 +121,7 @@ fn connect(options: &Options) -> Result<u8, Box<dyn Error>> {
         judge,
         shared: shared.clone(),
         login: format!("{user}@{}", options.host),
+        warns: options.warns_of_weak_crypto()?,
     };
 
     let socket = dial(options)?;
@@ -123,6 +146,7 @@ fn connect(options: &Options) -> Result<u8, Box<dyn Error>> {
                 shown: shown.clone(),
                 host: known_as,
                 file,
+                names: options.host_names()?,
                 asker: (mode == "ask").then(|| Asker::new(None, batch_mode)),
             })
         }
@@ -165,7 +189,7 @@ fn dial(options: &Options) -> Result<TcpStream, Box<dyn Error>> {
 fn config(
     options: &Options,
     provider: &CryptoProvider,
-    known: &KnownHosts,
+    known: &KnownHostsFiles,
 ) -> Result<Arc<ClientConfig>, Box<dyn Error>> {
     let mut limits = Limits::for_clients();
     if let Some(timeout) = options.connect_timeout()?.filter(|time| !time.is_zero()) {
@@ -193,45 +217,44 @@ fn config(
     if let Some(list) = options.list("pubkeyacceptedalgorithms") {
         config = config.public_key_algorithms([list]);
     }
-    match options.list("hostkeyalgorithms") {
-        Some(list) => config = config.host_key_algorithms([list]),
-        None => {
-            // First those of which a key is known, lest the host shows another.
-            let offered: Vec<_> = provider.signatures.iter().map(|a| a.name()).collect();
-            config = config.host_key_algorithms(known.host_key_algorithms(&offered));
-        }
+    if let Some(bits) = options.required_rsa_size()? {
+        config = config.min_rsa_bits(bits);
+    }
+    if options.compression()? {
+        config = config.compression(["^zlib@openssh.com"]);
+    }
+    let host_keys = options.list("hostkeyalgorithms");
+    // First those of which a key is known, lest the host shows another; unless the list says what
+    // comes first.
+    if host_keys.is_none_or(|list| list.starts_with(['+', '-'])) {
+        let offered: Vec<_> = provider.signatures.iter().map(|a| a.name()).collect();
+        config = config.host_key_algorithms(known.entries().host_key_algorithms(&offered));
+    }
+    if let Some(list) = host_keys {
+        config = config.host_key_algorithms([list]);
     }
     Ok(config.build()?)
 }
 
-/// `-Q`: what there is, offered or on request.
+/// The algorithms by which authorities of hosts may have signed.
+fn ca_algorithms(options: &Options, provider: &CryptoProvider) -> Vec<String> {
+    let plain = provider.signatures.iter().map(|a| a.name());
+    let plain = plain.filter(|name| !name.contains("-cert") && !name.contains("webauthn"));
+    let admitted = options.ca_algorithms(plain.collect());
+    admitted.into_iter().map(str::to_owned).collect()
+}
+
+/// The provider that the environment names.
+fn provider() -> Result<CryptoProvider, String> {
+    match env::var("SSH_PROTO_PROVIDER") {
+        Ok(name) => provider::by_name(&name).map_err(|e| format!("SSH_PROTO_PROVIDER: {e}")),
+        Err(_) => provider::by_name("rustcrypto"),
+    }
+}
+
 fn query(what: &str) -> Result<(), Box<dyn Error>> {
-    let provider = rustcrypto::provider();
-    let more = &provider.on_request;
-    let list: Vec<_> = match what.to_ascii_lowercase().as_str() {
-        "kex" | "kexalgorithms" => {
-            let all = provider.kex.iter().chain(more.kex.iter());
-            all.map(|a| a.name()).collect()
-        }
-        "cipher" | "ciphers" => {
-            let all = provider.ciphers.iter().chain(more.ciphers.iter());
-            all.map(|a| a.name()).collect()
-        }
-        "mac" | "macs" => {
-            let all = provider.macs.iter().chain(more.macs.iter());
-            all.map(|a| a.name()).collect()
-        }
-        "compression" => {
-            let all = provider.compression.iter().chain(more.compression.iter());
-            all.map(|a| a.name()).collect()
-        }
-        "key" | "hostkeyalgorithms" | "pubkeyacceptedalgorithms" => {
-            let all = provider.signatures.iter().chain(more.signatures.iter());
-            all.map(|a| a.name()).collect()
-        }
-        _ => return Err(format!("Unsupported query \"{what}\"").into()),
-    };
-    print(&format!("{}\n", list.join("\n")))
+    let names = query::query(what, &provider()?)?;
+    print(&format!("{}\n", names.join("\n")))
 }
 
 fn print(text: &str) -> Result<(), Box<dyn Error>> {

@@ -23,6 +23,8 @@ mod forward;
 pub mod gssapi;
 #[cfg(feature = "keys")]
 mod key_file;
+#[cfg(feature = "keys")]
+mod known_hosts;
 mod listener;
 mod random;
 mod session;
@@ -46,6 +48,8 @@ pub use self::key_file::{
     Existing, KeyReadError, KeyWriteError, read_private_key, read_signing_key,
     read_signing_key_with, write_private_key,
 };
+#[cfg(feature = "keys")]
+pub use self::known_hosts::{HostNames, KnownHostsFiles, KnownHostsProblem, add_known_host};
 pub use self::listener::{Incoming, Listener};
 pub use self::random::OsRandom;
 pub use self::session::{Exit, Output, Session, Stderr};

@@ -131,12 +131,12 @@ fn what_was_negotiated_is_shown() {
         "-m",
         "hmac-sha2-512",
         "-oKexAlgorithms=curve25519-sha256",
-        "-oCompression=no",
+        "-oCheckHostIP=no",
     ];
     let output = setup.run(&flags, &["both"], b"");
     let log = text(&output.stderr);
     for line in [
-        "debug1: Compression has no effect in this client",
+        "debug1: CheckHostIP has no effect in this client",
         "debug1: kex: algorithm: curve25519-sha256",
         "debug1: kex: host key algorithm: ssh-ed25519",
         "debug1: kex: client->server cipher: aes256-ctr MAC: hmac-sha2-512 compression: none",

@@ -173,29 +173,178 @@ fn server_alive_ends_the_connection_to_a_silent_server() {
 
 #[test]
 fn queries_print_what_the_provider_has() {
-    let provider = rustcrypto::provider();
-    let names = |what: &str| -> Vec<&str> {
-        match what {
-            "kex" => provider.kex.iter().map(|a| a.name()).collect(),
-            "cipher" => provider.ciphers.iter().map(|a| a.name()).collect(),
-            "mac" => provider.macs.iter().map(|a| a.name()).collect(),
-            _ => provider.signatures.iter().map(|a| a.name()).collect(),
-        }
-    };
-    for (what, one) in [
-        ("kex", "mlkem768x25519-sha256"),
-        ("cipher", "aes256-gcm@openssh.com"),
-        ("mac", "hmac-sha2-256-etm@openssh.com"),
-        ("key", "ssh-ed25519"),
-    ] {
+    let query = |what: &str| {
         let output = run(example("client").args(["-Q", what]));
         assert_eq!((stderr(&output), output.status.code()), ("", Some(0)));
-        let lines: Vec<_> = stdout(&output).lines().collect();
-        assert!(lines.contains(&one) && lines == names(what), "{lines:?}");
+        let lines = stdout(&output).lines().map(str::to_owned);
+        lines.collect::<Vec<_>>()
+    };
+    let provider = rustcrypto::provider();
+    let kex = provider.kex.iter().chain(provider.on_request.kex.iter());
+    let kex: Vec<_> = kex.map(|a| a.name()).collect();
+    assert_eq!(query("kex"), kex);
+    assert_eq!(query("KexAlgorithms"), kex);
+    for (what, there, not_there) in [
+        ("kex", "diffie-hellman-group1-sha1", "none"),
+        ("cipher", "3des-cbc", "none"),
+        ("cipher-auth", "aes256-gcm@openssh.com", "aes256-ctr"),
+        ("mac", "hmac-sha1", "none"),
+        ("compression", "zlib@openssh.com", "zlib"),
+        ("key", "ssh-rsa-cert-v01@openssh.com", "rsa-sha2-512"),
+        (
+            "key-cert",
+            "ssh-ed25519-cert-v01@openssh.com",
+            "ssh-ed25519",
+        ),
+        (
+            "key-plain",
+            "ssh-ed25519",
+            "ssh-ed25519-cert-v01@openssh.com",
+        ),
+        ("key-sig", "rsa-sha2-512-cert-v01@openssh.com", "none"),
+        ("sig", "rsa-sha2-512", "rsa-sha2-512-cert-v01@openssh.com"),
+        ("HostKeyAlgorithms", "ssh-rsa", "none"),
+    ] {
+        let names = query(what);
+        let has = |name: &str| names.iter().any(|one| one == name);
+        assert!(has(there) && !has(not_there), "{what}: {names:?}");
+        let mut once = names.clone();
+        once.sort();
+        once.dedup();
+        assert_eq!(once.len(), names.len(), "{names:?}");
     }
     let output = run(example("client").args(["-Q", "weather"]));
     assert_eq!((stdout(&output), output.status.code()), ("", Some(255)));
     assert!(stderr(&output).contains("Unsupported query \"weather\""));
+}
+
+#[test]
+fn new_hosts_may_be_hashed_and_drawn() {
+    let setup = Setup::new();
+    let known = setup.folder.path("known_hosts");
+    let file = format!("-oUserKnownHostsFile={known}");
+    let port = format!("-p{}", setup.server.port());
+    let login = |flags: &[&str]| {
+        let host = format!("{USER}@127.0.0.1");
+        let mut command = example("client");
+        command
+            .args(["-Fnone", "-i", &setup.key, &port, &file])
+            .args(["-oGlobalKnownHostsFile=none", "-oBatchMode=yes"])
+            .args(flags)
+            .args([&*host, "echo done"])
+            .env_remove("SSH_AUTH_SOCK");
+        run(&mut command)
+    };
+    let new = "-oStrictHostKeyChecking=accept-new";
+    let flags = [
+        new,
+        "-oHashKnownHosts=yes",
+        "-oVisualHostKey=yes",
+        "-oFingerprintHash=md5",
+    ];
+    let output = login(&flags);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(stderr(&output).contains("Host key fingerprint is MD5:"));
+    assert!(stderr(&output).contains("\r\n+--[ED25519 256]--+\r\n"));
+    let lines = fs::read_to_string(&known).unwrap();
+    assert!(lines.starts_with("|1|"), "{lines}");
+    let output = login(&["-oStrictHostKeyChecking=yes"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
+#[test]
+fn a_key_exchange_of_yesterday_is_warned_of() {
+    let setup = Setup::new();
+    // What the server offers behind the defaults, for old tools.
+    let old = "-oKexAlgorithms=diffie-hellman-group14-sha256";
+    let warning = "** WARNING: connection is not using a post-quantum key exchange algorithm.";
+    for (flags, warns) in [
+        (&[old][..], true),
+        (&[old, "-oWarnWeakCrypto=no"], false),
+        (&[old, "-oLogLevel=error", "-q"], true),
+        (&[], false),
+    ] {
+        let output = setup.run(flags);
+        assert_eq!(stdout(&output), "done\n");
+        assert_eq!(stderr(&output).contains(warning), warns, "{flags:?}");
+    }
+}
+
+/// The key files of the library's own tests.
+fn sample(name: &str) -> String {
+    let folder = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../ssh-proto/src/keys/testdata/containers"
+    );
+    format!("{folder}/{name}")
+}
+
+#[test]
+fn keys_of_every_form_log_in() {
+    let folder = Folder::new();
+    let askpass = folder.write("askpass", "#!/bin/sh\necho 'correct horse'\n");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    fs::set_permissions(&askpass, mode).unwrap();
+    let keys = ["ed25519", "ec256", "rsa"]
+        .map(|name| fs::read_to_string(sample(&format!("{name}.pub"))).unwrap());
+    let keys = folder.write("authorized_keys", &keys.concat());
+    let host_key = sample("ec384.sec1");
+    let flags = ["--authorized-keys", &*keys, "--host-key", &host_key];
+    let short = ["--min-rsa-bits", "1024"];
+    let server = Server::start(&[&flags[..], &short].concat());
+    for (name, query) in [
+        ("ed25519.pkcs8_scrypt-aes256", false),
+        ("ed25519.ppk3", false),
+        ("ec256.sec1_aes256", false),
+        ("rsa.ppk2_aes256", true),
+        ("rsa.pkcs1", false),
+    ] {
+        // Where no public key stands beside it.
+        let file = folder.path("key");
+        fs::copy(sample(name), &file).unwrap();
+        let port = format!("-p{}", server.port());
+        let mut command = example("client");
+        command
+            .args(["-v", "-Fnone", "-i", &file, &port])
+            .args(["-oUserKnownHostsFile=none", "-oStrictHostKeyChecking=no"])
+            .args([
+                "-oPreferredAuthentications=publickey",
+                "-oRequiredRSASize=1024",
+            ])
+            .args([&*format!("{USER}@127.0.0.1"), "echo done"])
+            .env_remove("SSH_AUTH_SOCK")
+            .env("SSH_ASKPASS", &askpass)
+            .env("SSH_ASKPASS_REQUIRE", "force");
+        let output = run(&mut command);
+        let result = (stdout(&output), output.status.code());
+        assert_eq!(result, ("done\n", Some(0)), "{name}: {output:?}");
+        if query {
+            assert!(stderr(&output).contains("Offering public key"));
+        }
+    }
+    // It has 1024 bits, which is too little unless both sides are told otherwise.
+    let file = sample("rsa.pkcs1");
+    let login = |server: &Server, flags: &[&str]| {
+        let port = format!("-p{}", server.port());
+        let host = format!("{USER}@127.0.0.1");
+        let only_keys = "-oPreferredAuthentications=publickey";
+        let common = ["-Fnone", "-i", &file, &port, only_keys];
+        let flags = [&common, flags, &[&host, "echo done"]].concat();
+        run(client(&folder, &flags).env_remove("SSH_AUTH_SOCK"))
+            .status
+            .code()
+    };
+    let strict = Server::start(&flags);
+    let short = ["-oRequiredRSASize=1024"];
+    assert_eq!(login(&server, &short), Some(0));
+    assert_eq!(login(&server, &[]), Some(255));
+    assert_eq!(login(&strict, &short), Some(255));
+    // There is nobody to ask for the passphrase of a host key.
+    let locked = sample("ec256.sec1_aes256");
+    let output = run(example("server").args(["--listen", "127.0.0.1:0", "--host-key", &locked]));
+    assert_eq!(output.status.code(), Some(1));
+    let message = format!("--host-key {locked}: a passphrase is required");
+    assert!(stderr(&output).contains(&message), "{output:?}");
 }
 
 #[test]

@@ -6,8 +6,8 @@
     reason = "what connects the parts is in the example"
 )]
 
-#[path = "../examples/client/known_hosts.rs"]
-mod known_hosts;
+#[path = "../examples/client/fingerprint.rs"]
+mod fingerprint;
 #[path = "../examples/client/log.rs"]
 mod log;
 #[path = "../examples/client/options.rs"]

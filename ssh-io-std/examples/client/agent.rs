@@ -9,7 +9,7 @@ use std::time::Duration;
 use ssh_proto::agent::{
     AgentClient, AgentReply, Identity, NotSent, RequestId, SessionBinding, SignFlags,
 };
-use ssh_proto::crypto::Signature;
+use ssh_proto::crypto::{Certificate, PublicKey, Signature};
 use ssh_proto::{ChannelId, ClientConnection, IncomingChannel, SignRequest};
 
 use crate::log;
@@ -23,6 +23,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 pub(crate) struct Agent {
     stream: UnixStream,
     client: AgentClient,
+    /// What it has said to have.
+    keys: Vec<PublicKey>,
 }
 
 impl Agent {
@@ -31,6 +33,7 @@ impl Agent {
         let mut agent = Self {
             stream: UnixStream::connect(path)?,
             client: AgentClient::new(),
+            keys: Vec::new(),
         };
         agent.stream.set_read_timeout(Some(BINDING))?;
         agent.stream.set_write_timeout(Some(BINDING))?;
@@ -48,14 +51,25 @@ impl Agent {
     pub(crate) fn identities(&mut self) -> Result<Vec<Identity>> {
         let asked = self.client.identities();
         match self.answer(asked)? {
-            AgentReply::Identities(identities) => Ok(identities),
+            AgentReply::Identities(identities) => {
+                self.keys = identities.iter().map(|found| found.key.clone()).collect();
+                Ok(identities)
+            }
             other => Err(format!("unexpected answer: {other:?}").into()),
         }
     }
 
     pub(crate) fn sign(&mut self, request: &SignRequest) -> Result<Signature> {
         let flags = SignFlags::for_algorithm(request.algorithm());
-        let asked = self.client.sign(request.key(), request.message(), flags);
+        // A certificate may be known here alone.
+        let certificate = request.key().certificate();
+        let key = match self.keys.contains(request.key()) {
+            true => request.key(),
+            false => certificate
+                .as_ref()
+                .map_or(request.key(), Certificate::public_key),
+        };
+        let asked = self.client.sign(key, request.message(), flags);
         match self.answer(asked)? {
             AgentReply::Signature(signature) => Ok(signature),
             other => Err(format!("unexpected answer: {other:?}").into()),

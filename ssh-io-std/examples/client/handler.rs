@@ -49,6 +49,8 @@ pub(crate) struct Handler {
     pub(crate) shared: Shared,
     /// `user@host`, to say who asks.
     pub(crate) login: String,
+    /// The user is to know of a key exchange that quantum computers could undo.
+    pub(crate) warns: bool,
 }
 
 impl ClientHandler for Handler {
@@ -118,6 +120,9 @@ impl ClientHandler for Handler {
             Event::KeysChanged(negotiated) => {
                 show_negotiated(negotiated);
                 if !negotiated.is_rekey {
+                    if self.warns && !negotiated.post_quantum {
+                        log::info(NOT_POST_QUANTUM);
+                    }
                     self.shared.state().binding = Some(binding(negotiated));
                 }
             }
@@ -141,6 +146,12 @@ impl ClientHandler for Handler {
         }
     }
 }
+
+/// What OpenSSH says.
+const NOT_POST_QUANTUM: &str = "\
+** WARNING: connection is not using a post-quantum key exchange algorithm.\r
+** This session may be vulnerable to \"store now, decrypt later\" attacks.\r
+** The server may need to be upgraded. See https://openssh.com/pq.html";
 
 fn binding(negotiated: &Negotiated) -> SessionBinding {
     SessionBinding {
@@ -170,6 +181,9 @@ pub(crate) fn show_negotiated(negotiated: &Negotiated) {
             suite.mac.unwrap_or("<implicit>"),
             suite.compression
         ));
+    }
+    for weakness in negotiated.weaknesses() {
+        log::debug(format!("kex: weak: {weakness:?}"));
     }
     let yes_no = |is| if is { "yes" } else { "no" };
     log::debug(format!(

@@ -4,12 +4,13 @@
 const USAGE: &str = "\
 usage: client [flags] [user@]host [command]
        client [flags] ssh://[user@]host[:port] [command]
-       client -Q kex|cipher|mac|key
+       client -Q kex|cipher|cipher-auth|mac|compression|key|key-cert|key-plain|key-sig|sig
 
   -p PORT  -l USER        where and as whom to log in
-  -i KEY                  a private key file, several times
+  -i KEY                  a private key file of any form, several times; KEY-cert.pub goes with it
   --password-fd N         the password is the first line of this descriptor
   -c CIPHERS  -m MACS     algorithms, comma separated, also as +LIST -LIST ^LIST
+  -C                      compression, where the server has it
   -o Keyword=value        see below
   -F FILE                 the config file; none for no file at all
   -L SPEC  -R SPEC        forward a port or socket of this side, or of the other:
@@ -24,7 +25,7 @@ usage: client [flags] [user@]host [command]
   -n  -N                  no input; no command
   -4  -6                  only addresses of this kind
   -q  -v  -E FILE         say less, say more (-vv, -vvv), say it in a file
-  -Q LIST                 print the names of kex, cipher, mac or key
+  -Q LIST                 print the names of what there is, also by the keyword that takes them
   -e CHAR                 taken, without effect
   --help                  this text
 ";
@@ -32,11 +33,15 @@ usage: client [flags] [user@]host [command]
 /// Keywords that have an effect.
 pub(super) const USED: &[&str] = &[
     "BatchMode",
+    "CASignatureAlgorithms",
+    "CertificateFile",
     "Ciphers",
     "ClearAllForwardings",
+    "Compression",
     "ConnectTimeout",
     "DynamicForward",
     "ExitOnForwardFailure",
+    "FingerprintHash",
     "ForwardAgent",
     "ForwardX11",
     "ForwardX11Trusted",
@@ -46,6 +51,7 @@ pub(super) const USED: &[&str] = &[
     "GSSAPIAuthentication",
     #[cfg(feature = "gssapi")]
     "GSSAPIDelegateCredentials",
+    "HashKnownHosts",
     "HostKeyAlgorithms",
     "HostKeyAlias",
     "HostName",
@@ -68,6 +74,8 @@ pub(super) const USED: &[&str] = &[
     "RekeyLimit",
     "RemoteForward",
     "RequestTTY",
+    "RequiredRSASize",
+    "RevokedHostKeys",
     "SendEnv",
     "ServerAliveCountMax",
     "ServerAliveInterval",
@@ -77,6 +85,8 @@ pub(super) const USED: &[&str] = &[
     "UpdateHostKeys",
     "User",
     "UserKnownHostsFile",
+    "VisualHostKey",
+    "WarnWeakCrypto",
     "XAuthLocation",
 ];
 
@@ -91,11 +101,8 @@ pub(super) const OTHERS: &[&str] = &[
     "canonicalizehostname",
     "canonicalizemaxdots",
     "canonicalizepermittedcnames",
-    "casignaturealgorithms",
-    "certificatefile",
     "channeltimeout",
     "checkhostip",
-    "compression",
     "connectionattempts",
     "controlmaster",
     "controlpath",
@@ -103,7 +110,6 @@ pub(super) const OTHERS: &[&str] = &[
     "enableescapecommandline",
     "enablesshkeysign",
     "escapechar",
-    "fingerprinthash",
     "forkafterauthentication",
     "forwardx11timeout",
     "gssapiauthentication",
@@ -114,7 +120,6 @@ pub(super) const OTHERS: &[&str] = &[
     "gssapirenewalforcesrekey",
     "gssapiserveridentity",
     "gssapitrustdns",
-    "hashknownhosts",
     "hostbasedacceptedalgorithms",
     "hostbasedauthentication",
     "include",
@@ -130,8 +135,6 @@ pub(super) const OTHERS: &[&str] = &[
     "proxyusefdpass",
     "refuseconnection",
     "remotecommand",
-    "requiredrsasize",
-    "revokedhostkeys",
     "securitykeyprovider",
     "sessiontype",
     "stdinnull",
@@ -144,13 +147,11 @@ pub(super) const OTHERS: &[&str] = &[
     "usekeychain",
     "verifyhostkeydns",
     "versionaddendum",
-    "visualhostkey",
-    "warnweakcrypto",
     "hostbasedkeytypes",
 ];
 
 /// Keywords of which every value counts.
-pub(super) const SEVERAL: &[&str] = &["identityfile", "sendenv", "setenv"];
+pub(super) const SEVERAL: &[&str] = &["certificatefile", "identityfile", "sendenv", "setenv"];
 
 /// Former names of keywords.
 pub(super) const FORMER: &[(&str, &str)] = &[
@@ -162,7 +163,7 @@ pub(super) const FORMER: &[(&str, &str)] = &[
 ];
 
 /// Flags that are OpenSSH's, but not of this client yet.
-pub(super) const LATER: &str = "CIJMOSbfwBPkyGK";
+pub(super) const LATER: &str = "IJMOSbfwBPkyGK";
 
 /// What `--help` prints.
 pub(crate) fn usage() -> String {

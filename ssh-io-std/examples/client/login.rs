@@ -2,13 +2,18 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ssh_io_std::Credential;
-use ssh_proto::crypto::{CryptoProvider, PublicKey};
+use ssh_proto::crypto::{
+    Certificate, CertifiedKey, CryptoProvider, PrivateKey, PublicKey, SigningKey,
+};
 use ssh_proto::keys::{KeyFileError, PrivateKeyFile, PublicKeyLine};
 use ssh_proto::{AuthOutcome, AuthTurn, Password};
 
 use crate::agent::Agent;
+use crate::certified;
+use crate::fingerprint::FingerprintHash;
 use crate::handler::{Shared, State};
 use crate::host::Trust;
 use crate::log;
@@ -19,7 +24,12 @@ pub(crate) struct Login {
     provider: CryptoProvider,
     shared: Shared,
     methods: Vec<String>,
+    fingerprints: FingerprintHash,
+    /// The shortest RSA keys that are offered, in bits.
+    min_rsa_bits: usize,
     identities: Vec<Identity>,
+    /// Certificates of `CertificateFile`, whose keys the agent may have.
+    certificates: Vec<Certificate>,
     agent: Option<PathBuf>,
     /// The agent's other keys are left out.
     identities_only: bool,
@@ -36,10 +46,14 @@ pub(crate) struct Login {
 }
 
 /// A key, and where it is.
+#[derive(Clone)]
 struct Identity {
     /// The file, or the agent's comment.
     name: String,
-    public: PublicKey,
+    /// `None` if it is encrypted, too.
+    public: Option<PublicKey>,
+    /// The key is offered by this.
+    certificate: Option<Certificate>,
     /// The private key; `None` if the agent has it, or nobody.
     file: Option<PrivateKeyFile>,
     in_agent: bool,
@@ -53,10 +67,11 @@ impl Login {
         shared: Shared,
     ) -> Result<Self, String> {
         let (files, named) = options.identities();
+        let certificates = certified::named(&options.certificates());
         let mut identities = Vec::new();
         for file in files {
             match Identity::read(&file) {
-                Ok(identity) => identities.push(identity),
+                Ok(identity) => identities.extend(identity.with(&certificates, &file)),
                 Err(error) if named => log::info(format!(
                     "Warning: identity file {}: {error}",
                     file.display()
@@ -69,7 +84,10 @@ impl Login {
             provider,
             shared,
             methods: options.methods()?,
+            fingerprints: options.fingerprint_hash()?,
+            min_rsa_bits: options.required_rsa_size()?.unwrap_or(2048),
             identities,
+            certificates,
             agent: options.agent(),
             identities_only: options.identities_only()?,
             last: None,
@@ -160,17 +178,24 @@ impl Login {
         };
         log::debug(format!("{} keys in the agent", keys.len()));
         for found in keys {
-            let mut named = self.identities.iter_mut();
-            if let Some(identity) = named.find(|identity| identity.public == found.key) {
-                identity.in_agent = true;
-            } else if !self.identities_only {
-                self.identities.push(Identity {
-                    name: found.comment.to_string(),
-                    public: found.key,
-                    file: None,
-                    in_agent: true,
-                    tried: false,
-                });
+            let mut is_named = false;
+            for identity in &mut self.identities {
+                let is_this = identity.offered() == Some(&found.key)
+                    || identity.public.as_ref() == Some(&found.key);
+                identity.in_agent |= is_this;
+                is_named |= is_this;
+            }
+            if is_named {
+                continue;
+            }
+            let name = found.comment.to_string();
+            let of_agent = Identity::in_agent(name, found.key);
+            let certificates = self.certificates.iter();
+            let certified = certificates.filter(|one| Some(one.public_key()) == of_agent.offered());
+            let certified = certified.map(|one| of_agent.certified(one.clone()));
+            self.identities.extend(certified);
+            if !self.identities_only {
+                self.identities.push(of_agent);
             }
         }
         // This keeps the order of each kind.
@@ -184,27 +209,43 @@ impl Login {
             let identity = &mut self.identities[at];
             identity.tried = true;
             let place = if identity.in_agent { " agent" } else { "" };
+            let Some(offered) = identity.offered().cloned() else {
+                // What would be offered is behind the passphrase.
+                log::debug(format!("Trying private key: {}", identity.name));
+                let at = &self.identities[at];
+                match self.unlock(at) {
+                    Some(credential) => return Some(credential),
+                    None => continue,
+                }
+            };
+            let plain = identity.public.as_ref();
+            if plain
+                .and_then(PublicKey::rsa_bits)
+                .is_some_and(|bits| bits < self.min_rsa_bits)
+            {
+                log::debug(format!("Skipping key {}: too short", identity.name));
+                continue;
+            }
             log::debug(format!(
                 "Offering public key: {} {} {}{place}",
                 identity.name,
-                identity.public.key_type(),
-                identity.public.fingerprint(self.provider.sha256),
+                offered.key_type(),
+                self.fingerprints.of(&offered, &self.provider),
             ));
             if identity.in_agent {
-                return Some(Credential::RemoteKey(identity.public.clone()));
+                return Some(Credential::RemoteKey(offered));
             }
             let Some(file) = &identity.file else { continue };
             if file.is_encrypted() {
                 // No passphrase is asked for that the server has no use for.
-                return Some(Credential::Query(identity.public.clone()));
+                return Some(Credential::Query(offered));
             }
-            let signing = file
-                .decrypt(None)
-                .ok()
-                .and_then(|(key, _)| self.provider.signing_key(&key).ok());
-            match signing {
-                Some(key) => return Some(Credential::Key(key)),
-                None => log::info(format!("Load key \"{}\": not usable", identity.name)),
+            match file.decrypt(None).map_err(|error| error.to_string()) {
+                Ok((key, _)) => match identity.signing_key(&key, &self.provider) {
+                    Some(credential) => return Some(credential),
+                    None => continue,
+                },
+                Err(error) => log::info(format!("Load key \"{}\": {error}", identity.name)),
             }
         }
     }
@@ -216,7 +257,7 @@ impl Login {
             let passphrase = self.shared.state().asker.ask(&prompt, false).ok()?;
             let passphrase = Password::new(passphrase);
             match file.decrypt(Some(passphrase.as_bytes())) {
-                Ok((key, _)) => return self.provider.signing_key(&key).ok().map(Credential::Key),
+                Ok((key, _)) => return identity.signing_key(&key, &self.provider),
                 Err(KeyFileError::WrongPassphrase) => {}
                 Err(error) => {
                     log::info(format!("Load key \"{}\": {error}", identity.name));
@@ -273,33 +314,92 @@ fn may_ask(state: &State) -> bool {
 }
 
 impl Identity {
-    /// The public key in the file that `ssh-keygen` writes beside the private one.
+    fn in_agent(name: String, public: PublicKey) -> Self {
+        Self {
+            name,
+            public: Some(public),
+            certificate: None,
+            file: None,
+            in_agent: true,
+            tried: false,
+        }
+    }
+
+    fn certified(&self, certificate: Certificate) -> Self {
+        Self {
+            certificate: Some(certificate),
+            ..self.clone()
+        }
+    }
+
+    /// What the server is shown.
+    fn offered(&self) -> Option<&PublicKey> {
+        let certificate = self.certificate.as_ref();
+        certificate
+            .map(Certificate::as_public_key)
+            .or(self.public.as_ref())
+    }
+
+    fn signing_key(&self, key: &PrivateKey, provider: &CryptoProvider) -> Option<Credential> {
+        let key = provider.signing_key(key).and_then(|key| {
+            let certificate = self.certificate.clone();
+            Ok(match certificate {
+                Some(certificate) => {
+                    Arc::new(CertifiedKey::new(key, certificate)?) as Arc<dyn SigningKey>
+                }
+                None => key,
+            })
+        });
+        key.inspect_err(|error| log::info(format!("Load key \"{}\": {error}", self.name)))
+            .ok()
+            .map(Credential::Key)
+    }
+
+    /// The key with each of its certificates, those in front; unless some are named, it is that
+    /// beside its file.
+    fn with(self, named: &[Certificate], file: &Path) -> Vec<Self> {
+        let of_key = |one: &&Certificate| Some(one.public_key()) == self.public.as_ref();
+        let mut certificates: Vec<_> = named.iter().filter(of_key).cloned().collect();
+        if named.is_empty() {
+            let beside = certified::beside(file);
+            certificates.extend(beside.filter(|one| of_key(&one)));
+        }
+        let certified = certificates.into_iter().map(|one| self.certified(one));
+        let mut identities: Vec<_> = certified.collect();
+        identities.push(self);
+        identities
+    }
+
+    /// The public key in the files that `ssh-keygen` writes beside the private one.
     fn beside(file: &Path) -> Option<PublicKey> {
         let mut name = file.as_os_str().to_owned();
         name.push(".pub");
-        let bytes = fs::read(name).ok()?;
-        PublicKeyLine::parse(&bytes).ok().map(|line| line.key)
+        let line = fs::read(name).ok();
+        let line = line.and_then(|bytes| PublicKeyLine::parse(&bytes).ok());
+        let certified = || certified::beside(file).map(|one| one.public_key().clone());
+        line.map(|line| line.key).or_else(certified)
     }
 
     /// A private key, or the public half of one that the agent may have.
     fn read(file: &Path) -> Result<Self, String> {
         let (public, private) = match fs::read(file) {
             Ok(bytes) => match (PrivateKeyFile::parse(&bytes), PublicKeyLine::parse(&bytes)) {
-                (Ok(key), _) => match key.public_key() {
-                    Some(public) => (public.clone(), Some(key)),
-                    None => (
-                        Self::beside(file).ok_or("its public key is encrypted, too")?,
-                        Some(key),
-                    ),
-                },
-                (Err(_), Ok(line)) => (line.key, None),
+                (Ok(key), _) => {
+                    let public = key.public_key().cloned();
+                    (public.or_else(|| Self::beside(file)), Some(key))
+                }
+                (Err(_), Ok(line)) => (Some(line.key), None),
                 (Err(error), Err(_)) => return Err(error.to_string()),
             },
-            Err(error) => (Self::beside(file).ok_or_else(|| error.to_string())?, None),
+            Err(error) => {
+                let public = Self::beside(file).ok_or_else(|| error.to_string())?;
+                (Some(public), None)
+            }
         };
         Ok(Self {
             name: file.display().to_string(),
             public,
+            certificate: None,
             file: private,
             in_agent: false,
             tried: false,

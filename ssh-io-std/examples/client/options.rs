@@ -23,7 +23,7 @@ use crate::pattern;
 pub(crate) enum Task {
     /// Log in, and what follows.
     Connect(Box<Options>),
-    /// Print the names of `kex`, `cipher`, `mac` or `key`.
+    /// Print the names of one list.
     Query(String),
     /// Print the usage.
     Help,
@@ -124,6 +124,7 @@ impl Options {
                     'i' => options.set("identityfile", &value()?)?,
                     'c' => options.set("ciphers", &value()?)?,
                     'm' => options.set("macs", &value()?)?,
+                    'C' => options.force("compression", "yes"),
                     'L' => options.set("localforward", &value()?)?,
                     'R' => options.set("remoteforward", &value()?)?,
                     'D' => options.set("dynamicforward", &value()?)?,

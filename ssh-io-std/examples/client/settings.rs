@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::{env, fs};
 
+use ssh_io_std::HostNames;
 use ssh_proto::keys::HostPort;
 
 use super::{Forward, Options, Result};
+use crate::fingerprint::FingerprintHash;
 use crate::pattern;
 
 impl Options {
@@ -47,11 +49,17 @@ impl Options {
 
     /// The name under which the host's key is known.
     pub(crate) fn known_as(&self) -> Result<HostPort> {
-        let known_as = match self.value("hostkeyalias") {
-            Some(alias) => HostPort::new(alias, 22),
-            None => HostPort::new(&self.hostname(), self.port()?),
+        let port = match self.value("hostkeyalias") {
+            Some(_) => 22,
+            None => self.port()?,
         };
-        known_as.map_err(|error| error.to_string())
+        HostPort::new(&self.certified_as(), port).map_err(|error| error.to_string())
+    }
+
+    /// The name that a certificate of the host has to name.
+    pub(crate) fn certified_as(&self) -> String {
+        let alias = self.value("hostkeyalias").map(str::to_owned);
+        alias.unwrap_or_else(|| self.hostname())
     }
 
     /// Files of known hosts: the user's, then the system's.
@@ -99,11 +107,86 @@ impl Options {
         if !named.is_empty() {
             return (named, true);
         }
-        let defaults = ["~/.ssh/id_ecdsa", "~/.ssh/id_ed25519"];
+        let defaults = ["~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ed25519"];
         (
             defaults.into_iter().map(|file| self.path(file)).collect(),
             false,
         )
+    }
+
+    /// Certificates of private keys.
+    pub(crate) fn certificates(&self) -> Vec<PathBuf> {
+        self.several("certificatefile")
+            .filter(|file| *file != "none")
+            .map(|file| self.path(file))
+            .collect()
+    }
+
+    /// How new hosts are written down.
+    pub(crate) fn host_names(&self) -> Result<HostNames> {
+        Ok(match self.says("hashknownhosts", false)? {
+            true => HostNames::Hashed,
+            false => HostNames::Plain,
+        })
+    }
+
+    /// The file of host keys that are not taken.
+    pub(crate) fn revoked_host_keys(&self) -> Option<PathBuf> {
+        let file = self.value("revokedhostkeys")?;
+        (file != "none").then(|| self.path(file))
+    }
+
+    pub(crate) fn fingerprint_hash(&self) -> Result<FingerprintHash> {
+        match self
+            .value("fingerprinthash")
+            .map(str::to_ascii_lowercase)
+            .as_deref()
+        {
+            None | Some("sha256") => Ok(FingerprintHash::Sha256),
+            Some("md5") => Ok(FingerprintHash::Md5),
+            Some(other) => Err(format!("unsupported FingerprintHash \"{other}\"")),
+        }
+    }
+
+    /// Whether the fingerprint of the host key is drawn, too.
+    pub(crate) fn draws_host_key(&self) -> Result<bool> {
+        self.says("visualhostkey", false)
+    }
+
+    pub(crate) fn compression(&self) -> Result<bool> {
+        self.says("compression", false)
+    }
+
+    /// The shortest RSA keys that are taken, in bits, where that is not the default.
+    pub(crate) fn required_rsa_size(&self) -> Result<Option<usize>> {
+        self.value("requiredrsasize")
+            .map(|text| number("RequiredRSASize", text))
+            .transpose()
+    }
+
+    /// Whether the user is told of a key exchange that quantum computers could undo.
+    pub(crate) fn warns_of_weak_crypto(&self) -> Result<bool> {
+        match self.value("warnweakcrypto") {
+            Some("no-pq-kex") => Ok(false),
+            _ => self.says("warnweakcrypto", true),
+        }
+    }
+
+    /// The algorithms by which authorities may have signed, of those that there are.
+    pub(crate) fn ca_algorithms<'a>(&'a self, default: Vec<&'a str>) -> Vec<&'a str> {
+        let Some(list) = self.value("casignaturealgorithms") else {
+            return default;
+        };
+        let names = || list.trim_start_matches(['+', '-', '^']).split(',');
+        match list.as_bytes().first() {
+            Some(b'+') => default.into_iter().chain(names()).collect(),
+            Some(b'^') => names().chain(default).collect(),
+            Some(b'-') => {
+                let is_left = |name: &&str| !pattern::list_matches(names(), name);
+                default.into_iter().filter(is_left).collect()
+            }
+            _ => names().collect(),
+        }
     }
 
     pub(crate) fn list(&self, keyword: &str) -> Option<&str> {

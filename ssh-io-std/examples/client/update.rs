@@ -3,21 +3,22 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ssh_io_std::{HostNames, KnownHostsFiles, add_known_host};
 use ssh_proto::ClientConnection;
 use ssh_proto::crypto::PublicKey;
 use ssh_proto::keys::{HostPort, Verdict};
 
-use crate::known_hosts::{self, KnownHosts};
 use crate::log;
 use crate::prompt::Asker;
 
 /// What is known of the host, and where more is written down.
 pub(crate) struct HostKeys {
-    pub(crate) known: Arc<KnownHosts>,
+    pub(crate) known: Arc<KnownHostsFiles>,
     /// The key that it has shown, which is known by now.
     pub(crate) shown: PublicKey,
     pub(crate) host: HostPort,
     pub(crate) file: PathBuf,
+    pub(crate) names: HostNames,
     /// The user is to agree.
     pub(crate) asker: Option<Asker>,
 }
@@ -26,7 +27,7 @@ impl HostKeys {
     /// The host says that it has these keys.
     pub(crate) fn announced(&self, keys: Vec<PublicKey>, connection: &mut ClientConnection) {
         let is_new = |key: &PublicKey| {
-            let verdict = self.known.verdict(key);
+            let verdict = self.known.entries().verdict(key);
             *key != self.shown && !matches!(verdict, Verdict::Match(_) | Verdict::Revoked(_))
         };
         let fresh: Vec<_> = keys.into_iter().filter(is_new).collect();
@@ -53,7 +54,7 @@ impl HostKeys {
             }
         }
         for key in keys {
-            match known_hosts::add(&self.file, &self.host, key) {
+            match add_known_host(&self.file, &self.host, key, self.names) {
                 Ok(()) => log::debug(format!("Learned a new host key: {}", key.key_type())),
                 Err(error) => log::error(format!("{}: {error}", self.file.display())),
             }

@@ -174,8 +174,6 @@ pub(crate) struct Login<'a> {
     peer: Option<IpAddr>,
     /// What is still to be passed.
     methods: MethodLists,
-    /// Each key counts once.
-    used: Vec<PublicKey>,
     #[cfg(feature = "gssapi")]
     tickets: gssapi::Tickets,
     /// What the steps so far bring together. Rights and commands the connection keeps.
@@ -189,7 +187,6 @@ impl<'a> Login<'a> {
             log,
             peer,
             methods: logins.methods.clone(),
-            used: Vec::new(),
             #[cfg(feature = "gssapi")]
             tickets: gssapi::Tickets::default(),
             gathered: Grant::default(),
@@ -213,9 +210,6 @@ impl<'a> Login<'a> {
     }
 
     fn key(&self, user: &str, key: &PublicKey, certificate: Option<&Certificate>) -> Option<Grant> {
-        if self.used.contains(plain(key, certificate)) {
-            return None;
-        }
         let offer = Offer {
             user,
             key,
@@ -314,13 +308,8 @@ impl<'a> Login<'a> {
         passed: Passed,
         connection: &mut ServerConnection,
     ) -> String {
-        let certificate = request.certificate();
-        let key = match request.method() {
-            AuthMethod::PublicKey { key, .. } => Some(plain(key, certificate).clone()),
-            _ => None,
-        };
         let mut what = format!("{} for {:?}", name_of(method), request.user());
-        if let Some(certificate) = certificate {
+        if let Some(certificate) = request.certificate() {
             let authority = certificate.signature_key();
             what += &format!(
                 ", certificate {:?} serial {} of {}",
@@ -344,7 +333,6 @@ impl<'a> Login<'a> {
         if let Err(error) = answered {
             return format!("refused: {what}: {error}");
         }
-        self.used.extend(key);
         self.gathered.environment.extend(grant.environment);
         self.gathered.open.0.extend(grant.open.0);
         self.gathered.listen.0.extend(grant.listen.0);
@@ -371,11 +359,6 @@ impl<'a> Login<'a> {
             None => restrictions,
         }
     }
-}
-
-/// The key that signs.
-fn plain<'k>(key: &'k PublicKey, certificate: Option<&'k Certificate>) -> &'k PublicKey {
-    certificate.map_or(key, Certificate::public_key)
 }
 
 #[cfg(test)]
