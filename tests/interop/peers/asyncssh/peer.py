@@ -282,7 +282,7 @@ async def algorithms_server():
     with open(ENV["PEER_HOST_KEYS"]) as lines:
         for line in lines:
             key, certificate = line.split()
-            keys += [key, (key, certificate)]
+            keys.append((key, certificate))
     acceptor = await asyncssh.listen(
         "127.0.0.1",
         0,

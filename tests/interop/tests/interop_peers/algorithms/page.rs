@@ -19,7 +19,7 @@ pub(super) fn record(column: &Column, outcomes: &[(Row, Outcome)]) {
     for (row, outcome) in outcomes {
         let cell = match outcome {
             Outcome::Works => "yes",
-            Outcome::NotKnown => "–",
+            Outcome::NotTried => "–",
             Outcome::Failed(_) => "FAILED",
         };
         let _ = writeln!(text, "{} {} {cell}", row.slot.id(), row.name);
@@ -48,7 +48,7 @@ pub(crate) fn tables() -> String {
         Each algorithm that ours knows, by default, on request or as legacy, in sessions under that\n\
         one. `→ system` is our client at the server of the system's OpenSSH, `system →` its client\n\
         at our server; our provider is RustCrypto's but where another is named. `–`: the peer does\n\
-        not know it.\n\n"
+        not know it, or a line below the table says why it was not tried.\n\n"
         .to_owned();
     for slot in Slot::ALL {
         let _ = write!(text, "### {}\n\n| |", slot.title());
@@ -64,6 +64,11 @@ pub(crate) fn tables() -> String {
             if let Some(reason) = row.untried() {
                 let _ = writeln!(reasons, "- `{}` is not tried: {reason}", row.name);
                 continue;
+            }
+            for column in COLUMNS {
+                if let Some(flaw) = column.flaw(row) {
+                    let _ = writeln!(reasons, "- `{}` is not tried: {flaw}", row.name);
+                }
             }
             let _ = write!(text, "| {} |", row.name);
             let mut tried = false;
