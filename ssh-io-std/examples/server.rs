@@ -20,6 +20,8 @@ mod environment;
 mod files;
 #[path = "server/host_keys.rs"]
 mod host_keys;
+#[path = "server/inetd.rs"]
+mod inetd;
 #[path = "server/log.rs"]
 mod log;
 #[path = "server/login.rs"]
@@ -80,16 +82,25 @@ fn run() -> Result<(), String> {
         print!("{}", args::USAGE);
         return Ok(());
     }
-    let log = match Log::open(args.log.as_deref()) {
-        Ok(log) => log,
-        Err(error) => return Err(format!("--log: {error}")),
+    let log = match args.inetd {
+        true => inetd::log(args.log.as_deref()),
+        false => Log::open(args.log.as_deref()),
     };
+    let log = log.map_err(|error| format!("--log: {error}"))?;
     if args.logins.available().is_empty() {
-        eprintln!(
-            "server: nobody can log in: no --user, --authorized-keys, --trusted-user-ca or --gssapi is given"
-        );
+        log.line(format_args!(
+            "nobody can log in: no --user, --authorized-keys, --trusted-user-ca or --gssapi is given"
+        ));
     }
-    let mut listener = Listener::bind(&args.listen, configure(&args)?)
+    let config = configure(&args)?;
+    if args.inetd {
+        let site = Site {
+            logins: args.logins,
+            permits: args.permits,
+        };
+        return inetd::serve(&config, &site, &log).map_err(|error| error.to_string());
+    }
+    let mut listener = Listener::bind(&args.listen, config)
         .map_err(|error| format!("--listen {}: {error}", args.listen))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     // Whoever started us waits for this line.
@@ -118,7 +129,12 @@ fn run() -> Result<(), String> {
 fn serve(incoming: Incoming, site: Arc<Site>, log: &Log, open: Arc<()>) -> io::Result<()> {
     let log = log.about(incoming.peer_addr());
     thread::Builder::new().spawn(move || {
-        if let Err(error) = connection::serve(incoming, &site, &log) {
+        let peer = incoming.peer_addr();
+        let served = incoming
+            .stream()
+            .local_addr()
+            .and_then(|own| connection::serve(incoming.accept()?, Some((peer, own)), &site, &log));
+        if let Err(error) = served {
             log.line(format_args!("ended: {error}"));
         }
         drop(open);

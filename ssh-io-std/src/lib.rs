@@ -15,6 +15,8 @@
 mod agent;
 mod client;
 mod clock;
+#[cfg(unix)]
+mod descriptors;
 mod driver;
 mod error;
 #[cfg(unix)]
@@ -36,6 +38,8 @@ mod x11;
 pub use self::agent::{agent_path, connect_agent};
 pub use self::client::{Client, ClientHandler, Credential};
 pub use self::clock::Clock;
+#[cfg(unix)]
+pub use self::descriptors::Descriptors;
 pub use self::driver::Driver;
 pub use self::error::ClientError;
 #[cfg(unix)]

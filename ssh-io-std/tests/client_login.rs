@@ -15,9 +15,9 @@ use std::thread;
 
 use client_server::{Step, listen};
 use programs::{Folder, KeyPair, PASSWORD, client, example, run, stderr, stdout};
-use ssh_io_std::Clock;
+use ssh_io_std::{Clock, OsRandom, read_signing_key};
 use ssh_proto::agent::{AgentServer, AgentServerEvent, KeyConstraints, Keyring, SessionBinding};
-use ssh_proto::crypto::{PrivateKey, PublicKey, rustcrypto};
+use ssh_proto::crypto::{CertificateBuilder, CertifiedKey, PrivateKey, PublicKey, rustcrypto};
 use ssh_proto::keys::{Comment, PublicKeyLine};
 use ssh_proto::{Prompt, Prompts};
 
@@ -218,6 +218,10 @@ fn agent(path: &str, keys: &[&KeyPair]) -> Receiver<SessionBinding> {
             .add(clock.now(), signing, comment, KeyConstraints::default())
             .unwrap();
     }
+    serve_agent(path, keyring, clock)
+}
+
+fn serve_agent(path: &str, keyring: Keyring, clock: Clock) -> Receiver<SessionBinding> {
     let keyring = Arc::new(Mutex::new(keyring));
     let listener = UnixListener::bind(path).unwrap();
     let (told, bindings) = channel();
@@ -302,6 +306,54 @@ fn keys_of_the_agent_log_in() {
         assert_eq!(output.status.code(), Some(255), "{output:?}");
         assert!(offered(&output).is_empty());
     }
+}
+
+#[test]
+fn certificates_go_with_the_keys_of_the_agent() {
+    let setup = Setup::new();
+    let folder = &setup.folder;
+    let [authority, key] = ["authority", "key"].map(|name| folder.key(name, "ssh-ed25519"));
+    let provider = rustcrypto::provider();
+    let authority = read_signing_key(&authority.path, None, &provider).unwrap();
+    let certificate = CertificateBuilder::user(public(&key), "").principal("me");
+    let certificate = certificate.sign(&*authority, "ssh-ed25519", &mut OsRandom);
+    let certificate = certificate.unwrap();
+    let certified = certificate.as_public_key().clone();
+    let port = listen(&[Step::Key(certified.clone())], &[]);
+
+    // The agent has the key, and a file the certificate.
+    let path = folder.path("agent");
+    let _bindings = agent(&path, &[&key]);
+    let line = PublicKeyLine {
+        key: certified,
+        comment: Comment::default(),
+    };
+    let file = folder.write("certificate", &line.to_string());
+    let socket = format!("-oIdentityAgent={path}");
+    let named = format!("-oCertificateFile={file}");
+    let output = setup.run(port, &[&socket]);
+    assert_eq!(output.status.code(), Some(255), "{output:?}");
+    for flags in [&[&*socket, &named][..], &[&socket, &named, "-i", &key.path]] {
+        let output = setup.run(port, flags);
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+    }
+    // The agent has both.
+    let mut keyring = Keyring::new(provider.clone());
+    let clock = Clock::new();
+    let signing = read_signing_key(&key.path, None, &provider).unwrap();
+    let signing = Arc::new(CertifiedKey::new(signing, certificate).unwrap());
+    keyring
+        .add(
+            clock.now(),
+            signing,
+            Comment::default(),
+            KeyConstraints::default(),
+        )
+        .unwrap();
+    let path = folder.path("other_agent");
+    let _bindings = serve_agent(&path, keyring, clock);
+    let output = setup.run(port, &[&format!("-oIdentityAgent={path}")]);
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
 }
 
 #[test]

@@ -134,14 +134,12 @@ impl Judge {
                     log::debug(format!("Host '{}' is known by its certificate.", self.host));
                     return Trust::Full;
                 }
-                Err(CertificateError::UnknownAuthority) => {
-                    log::debug("No matching CA found. Retry with plain key");
-                }
-                Err(error) => {
-                    log::error(format!("Certificate invalid: {error}"));
-                    log::error("Host key verification failed.");
+                Err(CertificateError::Revoked) => {
+                    log::error("The host key is marked as revoked.");
                     return Trust::None;
                 }
+                // As in OpenSSH, the key may still be known by itself.
+                Err(error) => log::debug(format!("Certificate not used: {error}")),
             }
         }
         match self.known.entries().verdict(key) {

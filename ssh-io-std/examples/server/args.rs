@@ -16,8 +16,10 @@ use crate::{files, provider, revoked};
 /// What `--help` prints.
 pub(crate) const USAGE: &str = "\
 usage: server --listen ADDR:PORT [flags]
+       server --inetd [flags]
 
   --listen ADDR:PORT      where to listen; port 0 takes a free one; `listening ADDR:PORT` is printed
+  --inetd                 one connection, on standard input and output
   --host-key FILE         a private key of any form, several times; without one, a throw-away key
   --host-cert FILE        an OpenSSH certificate of a host key, several times
 
@@ -66,7 +68,9 @@ Limits:
 pub(crate) struct Args {
     /// Only the usage is wanted.
     pub(crate) help: bool,
+    /// Empty with `--inetd`.
     pub(crate) listen: String,
+    pub(crate) inetd: bool,
     pub(crate) host_keys: Vec<PathBuf>,
     pub(crate) host_certificates: Vec<PathBuf>,
     pub(crate) logins: Logins,
@@ -108,7 +112,7 @@ pub(crate) struct Algorithms {
 }
 
 /// Flags of features that the library does not have yet.
-const LATER: [&str; 2] = ["--inetd", "--sftp"];
+const LATER: [&str; 1] = ["--sftp"];
 
 /// What `--allow-all` stands for.
 const ALL_RIGHTS: Permissions = Permissions::ALL.without(Permissions::TUN);
@@ -141,6 +145,7 @@ impl Args {
                     return Ok(args);
                 }
                 "--listen" => args.listen = text()?,
+                "--inetd" => args.inetd = true,
                 "--host-key" => args.host_keys.push(raw()?.into()),
                 "--host-cert" => args.host_certificates.push(raw()?.into()),
                 "--user" => user = Some(text()?),
@@ -212,8 +217,10 @@ impl Args {
         if user.is_some() {
             return Err("--user needs its --password".into());
         }
-        if args.listen.is_empty() {
-            return Err("--listen ADDR:PORT is needed".into());
+        match (args.inetd, args.listen.is_empty()) {
+            (false, true) => return Err("--listen ADDR:PORT is needed, or --inetd".into()),
+            (true, false) => return Err("--listen and --inetd exclude each other".into()),
+            _ => {}
         }
         let logins = &args.logins;
         let missing = logins.methods.named().without(logins.available());
@@ -347,12 +354,15 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_refused_by_name() {
         for (line, message) in [
-            ("", "--listen ADDR:PORT is needed"),
+            ("", "--listen ADDR:PORT is needed, or --inetd"),
             ("--listen", "--listen needs a value"),
             ("--listen a:1 --frobnicate", "unknown flag --frobnicate"),
             ("--listen a:1 stray", "unknown flag stray"),
             ("--listen a:1 --sftp", "--sftp is not supported yet"),
-            ("--listen a:1 --inetd", "--inetd is not supported yet"),
+            (
+                "--listen a:1 --inetd",
+                "--listen and --inetd exclude each other",
+            ),
             (
                 "--listen a:1 --max-auth x",
                 "--max-auth needs a number, not \"x\"",

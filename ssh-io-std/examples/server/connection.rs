@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStringExt;
 
-use ssh_io_std::{Driver, Forwards, Gateway, Incoming, poll_all};
+use ssh_io_std::{Descriptors, Driver, Forwards, Gateway, Interest, Transport, poll_all};
 use ssh_proto::error::DisconnectReason;
 use ssh_proto::{
     Authenticated, ChannelId, ChannelKind, Connection, Disconnected, Event, IncomingChannel,
@@ -30,17 +30,42 @@ pub(crate) struct Site {
 /// What is read from a program at once, and copied into the connection.
 const BUFFER: usize = 64 << 10;
 
+/// A transport that can be waited for beside others.
+pub(crate) trait Wires: Transport {
+    /// What to wait for.
+    fn entries(&self, interest: Interest) -> Vec<(BorrowedFd<'_>, Interest)>;
+}
+
+impl Wires for TcpStream {
+    fn entries(&self, interest: Interest) -> Vec<(BorrowedFd<'_>, Interest)> {
+        vec![(self.as_fd(), interest)]
+    }
+}
+
+impl Wires for Descriptors {
+    fn entries(&self, interest: Interest) -> Vec<(BorrowedFd<'_>, Interest)> {
+        self.entries(interest).collect()
+    }
+}
+
 /// Serves a connection to its end, in a thread that serves no other, since it acts as the account
 /// that logs in. Programs that still run then are hung up.
-pub(crate) fn serve(incoming: Incoming, site: &Site, log: &Log) -> io::Result<()> {
-    let addresses = (incoming.peer_addr(), incoming.stream().local_addr()?);
+///
+/// `addresses` are the peer's and ours, where there are any.
+pub(crate) fn serve<T: Wires>(
+    driver: Driver<ServerConnection, T>,
+    addresses: Option<(SocketAddr, SocketAddr)>,
+    site: &Site,
+    log: &Log,
+) -> io::Result<()> {
+    let peer = addresses.map(|(peer, _)| peer.ip());
     let mut link = Link {
-        driver: incoming.accept()?,
+        driver,
         forwards: Forwards::new(),
         site,
         log,
         addresses,
-        login: Login::new(&site.logins, Some(addresses.0.ip()), log),
+        login: Login::new(&site.logins, peer, log),
         user: None,
         sessions: HashMap::new(),
         buffer: vec![0; BUFFER],
@@ -49,13 +74,13 @@ pub(crate) fn serve(incoming: Incoming, site: &Site, log: &Log) -> io::Result<()
     link.run()
 }
 
-struct Link<'a> {
-    driver: Driver<ServerConnection, TcpStream>,
+struct Link<'a, T> {
+    driver: Driver<ServerConnection, T>,
     forwards: Forwards,
     site: &'a Site,
     log: &'a Log,
     /// The peer's and ours.
-    addresses: (SocketAddr, SocketAddr),
+    addresses: Option<(SocketAddr, SocketAddr)>,
     login: Login<'a>,
     /// Once the login is complete.
     user: Option<User<'a>>,
@@ -63,7 +88,7 @@ struct Link<'a> {
     buffer: Vec<u8>,
 }
 
-impl Link<'_> {
+impl<T: Wires> Link<'_, T> {
     fn run(&mut self) -> io::Result<()> {
         loop {
             self.handle_events();
@@ -98,7 +123,8 @@ impl Link<'_> {
     fn wait(&self) -> io::Result<()> {
         let connection = self.driver.connection();
         let sessions = self.sessions.iter();
-        let own = [(self.driver.as_fd(), self.driver.interest())].into_iter();
+        let own = self.driver.transport().entries(self.driver.interest());
+        let own = own.into_iter();
         let entries = own
             .chain(sessions.flat_map(|(channel, session)| session.entries(connection, *channel)))
             .chain(self.forwards.entries(connection));

@@ -20,7 +20,7 @@ pub(crate) struct User<'a> {
     /// What the key brought.
     pub(crate) environment: Variables,
     /// The peer's and ours.
-    pub(crate) addresses: (SocketAddr, SocketAddr),
+    pub(crate) addresses: Option<(SocketAddr, SocketAddr)>,
 }
 
 impl User<'_> {
@@ -50,21 +50,22 @@ fn allows_variable(patterns: &[String], name: &[u8]) -> bool {
 }
 
 /// What every program finds in its environment.
-fn fixed_environment(account: &Account, (peer, own): (SocketAddr, SocketAddr)) -> Variables {
-    let (client, server) = (peer.ip().to_canonical(), own.ip().to_canonical());
-    let (from, to) = (peer.port(), own.port());
+fn fixed_environment(account: &Account, addresses: Option<(SocketAddr, SocketAddr)>) -> Variables {
     let mut variables: Variables = vec![
         ("USER".into(), account.name.clone().into()),
         ("LOGNAME".into(), account.name.clone().into()),
         ("HOME".into(), account.home.clone().into()),
         ("SHELL".into(), account.shell.clone()),
         ("PATH".into(), account.path.clone()),
-        ("SSH_CLIENT".into(), format!("{client} {from} {to}").into()),
-        (
-            "SSH_CONNECTION".into(),
-            format!("{client} {from} {server} {to}").into(),
-        ),
     ];
+    if let Some((peer, own)) = addresses {
+        let (client, server) = (peer.ip().to_canonical(), own.ip().to_canonical());
+        let (from, to) = (peer.port(), own.port());
+        let short = format!("{client} {from} {to}");
+        let long = format!("{client} {from} {server} {to}");
+        variables.push(("SSH_CLIENT".into(), short.into()));
+        variables.push(("SSH_CONNECTION".into(), long.into()));
+    }
     variables.extend(env::var_os("TZ").map(|zone| ("TZ".into(), zone)));
     variables
 }
