@@ -38,7 +38,12 @@ pub(super) fn server(keyring: &Keyring) -> Server {
     let hosts = keyring.hosts.iter().filter(known);
     let mut keys = String::new();
     for pair in hosts {
-        let _ = writeln!(keys, "{} {}", pair.key.private.display(), pair.certificate.display());
+        let _ = writeln!(
+            keys,
+            "{} {}",
+            pair.key.private.display(),
+            pair.certificate.display()
+        );
     }
     let users = keyring.users.iter().filter(known);
     let mut authorized: String = users.map(|pair| format!("{}\n", pair.key.line)).collect();
@@ -47,7 +52,10 @@ pub(super) fn server(keyring: &Keyring) -> Server {
     server
         .args(["server", "algorithms"])
         .env("PEER_HOST_KEYS", keyring.dir.write("host_keys", keys))
-        .env("PEER_AUTHORIZED_KEYS", keyring.dir.write("authorized", authorized))
+        .env(
+            "PEER_AUTHORIZED_KEYS",
+            keyring.dir.write("authorized", authorized),
+        )
         .env("PEER_USER", account())
         .env("PEER_TMP", keyring.dir.path());
     let mut running = Running::start(server);

@@ -36,7 +36,10 @@ pub(super) fn server(side: Side, keyring: &Keyring) -> Server {
         (Slot::Kex, &["KexAlgorithms"][..]),
         (Slot::Cipher, &["Ciphers"]),
         (Slot::Mac, &["MACs"]),
-        (Slot::HostKey, &["HostKeyAlgorithms", "PubkeyAcceptedAlgorithms"]),
+        (
+            Slot::HostKey,
+            &["HostKeyAlgorithms", "PubkeyAcceptedAlgorithms"],
+        ),
     ] {
         let names = query_all(side, slot).join(",");
         for keyword in keywords {
@@ -75,9 +78,10 @@ pub(super) fn session(login: &Login, row: &Row, keyring: &Keyring, trust: &Trust
         Slot::Cipher => ("Ciphers", format!(" cipher: {name} ")),
         Slot::Mac => ("MACs", format!(" MAC: {name} ")),
         Slot::Compression => ("Compression", format!(" compression: {name}\n")),
-        Slot::HostKey | Slot::HostCertificate => {
-            ("HostKeyAlgorithms", format!("kex: host key algorithm: {name}\n"))
-        }
+        Slot::HostKey | Slot::HostCertificate => (
+            "HostKeyAlgorithms",
+            format!("kex: host key algorithm: {name}\n"),
+        ),
         // Which signature was made the server alone tells; it took no other.
         Slot::UserKey | Slot::UserCertificate => ("PubkeyAcceptedAlgorithms", String::new()),
     };

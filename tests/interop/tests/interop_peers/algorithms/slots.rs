@@ -80,9 +80,9 @@ impl Row {
     pub(super) fn untried(&self) -> Option<&'static str> {
         let security_key = self.name.starts_with("sk-") || self.name.starts_with("webauthn-");
         match self.slot {
-            Slot::HostKey | Slot::HostCertificate if security_key => {
-                Some("Security keys are those of users here: a server that signs by one has an agent sign.")
-            }
+            Slot::HostKey | Slot::HostCertificate if security_key => Some(
+                "Security keys are those of users here: a server that signs by one has an agent sign.",
+            ),
             Slot::UserKey | Slot::UserCertificate if self.name.starts_with("webauthn-") => {
                 Some("Browsers alone sign so; known answers stand for them.")
             }
