@@ -236,6 +236,8 @@ async def job(host, port, user, slot, name, key, certificate):
     options = {"known_hosts": ENV["PEER_HOST_KEY"], "client_keys": [key]}
     # RSA keys sign by the algorithm that is asked for.
     plain = name.partition("-cert-")[0]
+    if name.startswith("sk-") and plain != name:
+        plain += "@openssh.com"
     match slot:
         case "kex":
             options["kex_algs"] = [name]
@@ -255,8 +257,13 @@ async def job(host, port, user, slot, name, key, certificate):
         case "user-certificate":
             options["signature_algs"] = [plain]
             options["client_keys"] = [(key, certificate)]
+    if name.startswith("sk-"):
+        # The agent alone has it.
+        identity = certificate if slot == "user-certificate" else key + ".pub"
+        options |= {"agent_path": ENV["PEER_AGENT"], "agent_identities": [identity]}
+        options["client_keys"] = ()
     async with asyncssh.connect(
-        host, int(port), username=user, config=None, agent_path=None, **options
+        host, int(port), username=user, config=None, **{"agent_path": None, **options}
     ) as conn:
         sent = os.urandom(30_000) + name.encode() * 1000
         assert (await run(conn, "cat; exit 17", 17, input=sent)).stdout == sent

@@ -88,6 +88,7 @@ pub(super) fn sessions(
         .args([account(), "algorithms"])
         .env("PEER_HOST_KEY", &trust.keys)
         .env("PEER_HOST_AUTHORITY", &trust.authority)
+        .env("PEER_AGENT", keyring.agent())
         .env("PEER_TMP", keyring.dir.path());
     let output = run_with(client, jobs.into_bytes(), Duration::from_secs(240));
     let report = output.ok();

@@ -72,7 +72,10 @@ pub(super) fn session(login: &Login, row: &Row, keyring: &Keyring, trust: &Trust
         Slot::UserCertificate => &key.certified,
         _ => &key.key,
     };
-    let login = login.clone().key(key).known_hosts(known);
+    let mut login = login.clone().key(key).known_hosts(known);
+    if name.starts_with("sk-") {
+        login = login.env("SSH_AUTH_SOCK", keyring.agent());
+    }
     let (option, expected) = match row.slot {
         Slot::Kex => ("KexAlgorithms", format!("kex: algorithm: {name}\n")),
         Slot::Cipher => ("Ciphers", format!(" cipher: {name} ")),

@@ -80,14 +80,11 @@ impl Row {
     pub(super) fn untried(&self) -> Option<&'static str> {
         let security_key = self.name.starts_with("sk-") || self.name.starts_with("webauthn-");
         match self.slot {
-            Slot::HostKey | Slot::HostCertificate if security_key => Some(
-                "Security keys are those of users here: a server that signs by one has an agent sign.",
-            ),
-            Slot::UserKey | Slot::UserCertificate if self.name.starts_with("webauthn-") => {
-                Some("Browsers alone sign so; known answers stand for them.")
+            Slot::HostKey | Slot::HostCertificate if security_key => {
+                Some("The example server has no host key on a device.")
             }
-            Slot::UserKey | Slot::UserCertificate if security_key => {
-                Some("A client signs so by a device alone; known answers stand for it.")
+            Slot::UserKey | Slot::UserCertificate if self.name.starts_with("webauthn-") => {
+                Some("No client of a peer signs so, but a browser; known answers stand for it.")
             }
             _ => None,
         }
