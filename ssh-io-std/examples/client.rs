@@ -139,6 +139,8 @@ fn connect(options: &Options) -> Result<u8, Box<dyn Error>> {
     }
     let state = shared.state();
     let shown = state.binding.as_ref().map(|binding| &binding.host_key);
+    // A host that is known by a certificate needs no other keys.
+    let shown = shown.filter(|key| !key.is_certificate());
     let host_keys = match (options.update_host_keys()?, options.new_hosts(), shown) {
         (mode @ ("yes" | "ask"), Some(file), Some(shown)) if state.trust == Trust::Full => {
             Some(HostKeys {

@@ -8,6 +8,10 @@
 //!   `examples/session.rs` is small.
 //! - [`Forwards`] joins channels of either to sockets: local, remote and dynamic forwarding, agents
 //!   and displays. On UNIX only.
+//! - [`Descriptors`] is a connection on standard input and output, as inetd and `ProxyCommand` give
+//!   it. On UNIX only.
+//! - With the feature `keys`, `read_signing_key` and its kin read private keys of every form that is
+//!   built in, `KnownHostsFiles` what is known of a host.
 //! - [`Clock`] and [`OsRandom`] are what a connection needs of the system.
 #![forbid(unsafe_code)]
 

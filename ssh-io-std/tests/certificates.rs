@@ -159,6 +159,11 @@ fn a_host_is_known_by_its_certificate() {
     assert!(is_in(&output), "{output:?}");
     assert!(stderr(&output).contains("known by its certificate"));
 
+    // None of its keys is written down then.
+    let output = login(&trusted, "www.example", &["-oUpdateHostKeys=yes"]);
+    assert!(is_in(&output));
+    assert_eq!(fs::read_to_string(&known).unwrap(), trusted);
+
     let revoked = format!("{trusted}@revoked * {}\n", authority.line);
     let revoked_key = format!("{trusted}@revoked * {}\n", host.line);
     let of_all = format!("@cert-authority * {}\n", authority.line);

@@ -333,7 +333,11 @@ fn certificates_go_with_the_keys_of_the_agent() {
     let named = format!("-oCertificateFile={file}");
     let output = setup.run(port, &[&socket]);
     assert_eq!(output.status.code(), Some(255), "{output:?}");
-    for flags in [&[&*socket, &named][..], &[&socket, &named, "-i", &key.path]] {
+    for flags in [
+        &[&*socket, &named][..],
+        &[&socket, &named, "-i", &key.path],
+        &[&socket, "-i", &file],
+    ] {
         let output = setup.run(port, flags);
         assert_eq!(output.status.code(), Some(3), "{output:?}");
     }

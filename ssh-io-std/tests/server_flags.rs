@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use programs::{
-    Folder, KeyPair, PASSWORD, Server, USER, client, run, signal, start, stderr, stdout,
+    Folder, KeyPair, PASSWORD, Server, USER, client, example, run, signal, start, stderr, stdout,
 };
 use rustix::process::Signal;
 
@@ -51,6 +51,41 @@ fn hostkey_algs_choose_the_host_key() {
         // The other is not to be had.
         let output = run_client(&folder, &server, &[&format!("-oHostKeyAlgorithms=-{name}")]);
         assert_eq!((stdout(&output), output.status.code()), ("", Some(255)));
+    }
+}
+
+#[test]
+fn providers_are_chosen_by_name() {
+    let folder = Folder::new();
+    for (name, is_built) in [
+        ("rustcrypto", true),
+        ("graviola", cfg!(feature = "graviola")),
+        ("aws-lc-rs", cfg!(feature = "aws-lc-rs")),
+        ("leadcrypto", false),
+    ] {
+        if is_built {
+            let server = Server::start(&["--provider", name]);
+            let [port, host] = destination(&server);
+            let flags = [&*port, &host, "echo done"];
+            let mut client = client(&folder, &flags);
+            let output = run(client.env("SSH_PROTO_PROVIDER", name));
+            assert_eq!((stdout(&output), output.status.code()), ("done\n", Some(0)));
+            continue;
+        }
+        let mut server = example("server");
+        let output = run(server.args(["--listen", "127.0.0.1:0", "--provider", name]));
+        assert_eq!(output.status.code(), Some(1));
+        assert!(
+            stderr(&output).starts_with("server: --provider: "),
+            "{output:?}"
+        );
+        let mut client = client(&folder, &["nowhere.invalid"]);
+        let output = run(client.env("SSH_PROTO_PROVIDER", name));
+        assert_eq!(output.status.code(), Some(255));
+        assert!(
+            stderr(&output).starts_with("SSH_PROTO_PROVIDER: "),
+            "{output:?}"
+        );
     }
 }
 

@@ -358,6 +358,9 @@ impl Identity {
     /// The key with each of its certificates, those in front; unless some are named, it is that
     /// beside its file.
     fn with(self, named: &[Certificate], file: &Path) -> Vec<Self> {
+        if self.certificate.is_some() {
+            return vec![self];
+        }
         let of_key = |one: &&Certificate| Some(one.public_key()) == self.public.as_ref();
         let mut certificates: Vec<_> = named.iter().filter(of_key).cloned().collect();
         if named.is_empty() {
@@ -382,13 +385,18 @@ impl Identity {
 
     /// A private key, or the public half of one that the agent may have.
     fn read(file: &Path) -> Result<Self, String> {
+        let mut certificate = None;
         let (public, private) = match fs::read(file) {
             Ok(bytes) => match (PrivateKeyFile::parse(&bytes), PublicKeyLine::parse(&bytes)) {
                 (Ok(key), _) => {
                     let public = key.public_key().cloned();
                     (public.or_else(|| Self::beside(file)), Some(key))
                 }
-                (Err(_), Ok(line)) => (Some(line.key), None),
+                (Err(_), Ok(line)) => {
+                    certificate = line.key.certificate();
+                    let plain = certificate.as_ref().map(Certificate::public_key);
+                    (Some(plain.unwrap_or(&line.key).clone()), None)
+                }
                 (Err(error), Err(_)) => return Err(error.to_string()),
             },
             Err(error) => {
@@ -399,7 +407,7 @@ impl Identity {
         Ok(Self {
             name: file.display().to_string(),
             public,
-            certificate: None,
+            certificate,
             file: private,
             in_agent: false,
             tried: false,
