@@ -34,7 +34,8 @@ needs="openssh-client=ssh openssh-server=/usr/sbin/sshd rsync=rsync git=git util
     dropbear-bin=dbclient putty-tools=plink
     python3-venv=/usr/share/doc/python3-venv golang-go=go
     golang-golang-x-crypto-dev=/usr/share/gocode/src/golang.org/x/crypto/ssh
-    libssh-dev=/usr/include/libssh/libssh.h libssl-dev=/usr/include/openssl/ssl.h pkg-config=pkg-config
+    libssh-dev=/usr/include/libssh/libssh.h libssl-dev=/usr/include/openssl/ssl.h openssl=openssl
+    pkg-config=pkg-config
     libkrb5-dev=/usr/include/gssapi/gssapi.h libclang-dev=/usr/share/doc/libclang-dev
     krb5-kdc=/usr/sbin/krb5kdc krb5-admin-server=/usr/sbin/kadmin.local krb5-user=kinit"
 install_packages() {
@@ -92,8 +93,11 @@ interop() {
     if [ ${#as_root[@]} != 0 ]; then
         export "$runner=sudo -n --preserve-env=PATH,SSH_INTEROP_PEERS,SSH_INTEROP_ACCOUNT,UPDATE_DOCS"
     fi
-    local tests=(cargo test "${workspace[@]}" --no-fail-fast
-        --test interop_openssh --test interop_peers --test interop_gssapi --)
+    local tests=(cargo test "${workspace[@]}" --no-fail-fast) test
+    for test in tests/interop/tests/interop_*; do
+        tests+=(--test "$(basename "$test" .rs)")
+    done
+    tests+=(--)
     [ $# != 0 ] || "${as_root[@]}" rm -rf "$SSH_INTEROP_PEERS/results"
     # What runs without code of ours (to judge a test) runs only if it is named.
     local skip=(--skip document)
@@ -104,7 +108,7 @@ interop() {
 }
 
 # One part alone: tests/run.sh packages, or tests/run.sh interop [part of a test's name...], such as
-# dropbear, putty_client or forward. UPDATE_DOCS=1 tests/run.sh interop writes docs/interop.md.
+# dropbear, putty_client, algorithms or forward. UPDATE_DOCS=1 tests/run.sh interop writes docs/interop.md.
 only=
 [ "${1-}" = interop ] && { only=interop; shift; }
 
@@ -112,8 +116,8 @@ step "packages" install_packages || finish
 [ "${1-}" = packages ] && exit 0
 command -v cargo >/dev/null || PATH=$PATH:$HOME/.cargo/bin
 command -v cargo >/dev/null || { echo "needs cargo (Rust 1.88 or later)" >&2; exit 1; }
-# The examples are to know Kerberos.
-workspace=(--workspace --features ssh-interop/gssapi)
+# The examples are to know Kerberos and all providers.
+workspace=(--workspace --features ssh-interop/gssapi,ssh-interop/providers)
 step "examples" cargo build "${workspace[@]}" --examples || finish
 if [ -z "$only" ]; then
     step "cargo test --workspace" cargo test "${workspace[@]}" --no-fail-fast

@@ -7,8 +7,8 @@ set -euo pipefail
 
 suite=$1
 prefix=$(realpath -m "$2")
-programs="bin/ssh bin/ssh-add bin/ssh-agent sbin/sshd lib/openssh/sshd-session lib/openssh/sshd-auth"
-if [ -n "$(find "$prefix/complete" -mtime -7 2>/dev/null)" ]; then
+programs="bin/ssh bin/ssh-add bin/ssh-agent bin/ssh-keygen sbin/sshd lib/openssh/sshd-session lib/openssh/sshd-auth"
+if [ -x "$prefix/bin/ssh-keygen" ] && [ -n "$(find "$prefix/complete" -mtime -7 2>/dev/null)" ]; then
     echo "OpenSSH of $suite: $("$prefix/bin/ssh" -V 2>&1), unpacked before"
     exit 0
 fi
@@ -35,7 +35,7 @@ apt_get -qq update
 # Of all that the packages depend on, the libraries are what their programs load.
 names=$(apt_get -y --print-uris install openssh-server openssh-client |
     sed -n "s/^'[^']*' \([^_]*\)_.*/\1/p" |
-    grep -E '^(lib|zlib|openssh-)' | grep -vE 'perl|debconf|pam-modules|pam-runtime|systemd-shared|-common$')
+    grep -E '^(lib|zlib|openssh-)' | grep -vE 'perl|debconf|pam-modules|pam-runtime|systemd-shared|^(lib|zlib).*-common$')
 cd "$work/debs"
 # shellcheck disable=SC2086
 apt_get -qq download $names

@@ -226,17 +226,7 @@ impl TestDir {
             .arg("-f")
             .arg(&private);
         run(keygen).ok();
-        let public = self.file(&format!("{name}.pub"));
-        let line = fs::read_to_string(&public).expect("the public key");
-        let end = line
-            .match_indices(' ')
-            .nth(1)
-            .map_or(line.len(), |(at, _)| at);
-        Key {
-            private,
-            public,
-            line: line[..end].to_owned(),
-        }
+        Key::at(private)
     }
 }
 
@@ -284,4 +274,25 @@ pub struct Key {
     pub public: PathBuf,
     /// Type and base64 of the public key.
     pub line: String,
+}
+
+impl Key {
+    /// The key in the file `private`, its public half beside it.
+    ///
+    /// # Panics
+    /// If that is not there.
+    pub fn at(private: PathBuf) -> Self {
+        let mut public = private.clone().into_os_string();
+        public.push(".pub");
+        let line = fs::read_to_string(&public).expect("the public key");
+        let end = line
+            .match_indices(' ')
+            .nth(1)
+            .map_or(line.len(), |(at, _)| at);
+        Self {
+            private,
+            public: public.into(),
+            line: line[..end].to_owned(),
+        }
+    }
 }

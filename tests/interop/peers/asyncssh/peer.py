@@ -210,6 +210,104 @@ SCENARIOS = {
 }
 
 
+# ---------------------------------------------------------------- algorithms
+
+
+def known_algorithms():
+    """What the library knows, under the names that `ssh -Q` has for the lists."""
+    from asyncssh import compression, encryption, kex, mac, public_key
+
+    def names(algorithms):
+        return [name.decode() for name in algorithms]
+
+    return {
+        # Those of Kerberos and RSA take more than a name.
+        "kex": [name for name in names(kex.get_kex_algs()) if not name.startswith(("gss-", "rsa"))],
+        "cipher": names(encryption.get_encryption_algs()),
+        "mac": names(mac.get_mac_algs()),
+        "compression": names(compression.get_compression_algs()),
+        "HostKeyAlgorithms": names(public_key.get_public_key_algs())
+        + names(public_key.get_certificate_algs()),
+    }
+
+
+async def job(host, port, user, slot, name, key, certificate):
+    """A session under one algorithm."""
+    options = {"known_hosts": ENV["PEER_HOST_KEY"], "client_keys": [key]}
+    # RSA keys sign by the algorithm that is asked for.
+    plain = name.partition("-cert-")[0]
+    if name.startswith("sk-") and plain != name:
+        plain += "@openssh.com"
+    match slot:
+        case "kex":
+            options["kex_algs"] = [name]
+        case "cipher":
+            options["encryption_algs"] = [name]
+        case "mac":
+            options |= {"mac_algs": [name], "encryption_algs": ["aes128-ctr"]}
+        case "compression":
+            options["compression_algs"] = [name]
+        case "host-key":
+            options["server_host_key_algs"] = [name]
+        case "host-certificate":
+            options["server_host_key_algs"] = [name]
+            options["known_hosts"] = ENV["PEER_HOST_AUTHORITY"]
+        case "user-key":
+            options["signature_algs"] = [plain]
+        case "user-certificate":
+            options["signature_algs"] = [plain]
+            options["client_keys"] = [(key, certificate)]
+    if name.startswith("sk-"):
+        # The agent alone has it.
+        identity = certificate if slot == "user-certificate" else key + ".pub"
+        options |= {"agent_path": ENV["PEER_AGENT"], "agent_identities": [identity]}
+        options["client_keys"] = ()
+    async with asyncssh.connect(
+        host, int(port), username=user, config=None, **{"agent_path": None, **options}
+    ) as conn:
+        sent = os.urandom(30_000) + name.encode() * 1000
+        assert (await run(conn, "cat; exit 17", 17, input=sent)).stdout == sent
+        if slot in ("cipher", "mac", "compression"):
+            for direction in ("send_", "recv_"):
+                assert conn.get_extra_info(direction + slot) == name, direction
+
+
+async def jobs(host, port, user):
+    """Does what the lines of standard input say, and prints how each went."""
+    for line in sys.stdin:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await job(host, port, user, *line.split())
+            print("ok", flush=True)
+        except Exception as error:
+            print(f"{type(error).__name__}: {error}".replace("\n", " "), flush=True)
+
+
+async def algorithms_server():
+    known = known_algorithms()
+    keys = []
+    with open(ENV["PEER_HOST_KEYS"]) as lines:
+        for line in lines:
+            key, certificate = line.split()
+            keys.append((key, certificate))
+    acceptor = await asyncssh.listen(
+        "127.0.0.1",
+        0,
+        config=None,
+        server_host_keys=keys,
+        authorized_client_keys=ENV["PEER_AUTHORIZED_KEYS"],
+        kex_algs=known["kex"],
+        encryption_algs=known["cipher"],
+        mac_algs=known["mac"],
+        compression_algs=known["compression"],
+        signature_algs=[name for name in known["HostKeyAlgorithms"] if "-cert-" not in name],
+        process_factory=serve,
+        encoding=None,
+    )
+    print("listening", acceptor.get_port(), flush=True)
+    await acceptor.wait_closed()
+
+
 async def client(host, port, user):
     options = {}
     if SCENARIO == "agent-forward":
@@ -350,6 +448,14 @@ async def server():
 match sys.argv[1:]:
     case ["version"]:
         print("AsyncSSH", asyncssh.__version__)
+    case ["algorithms"]:
+        for query, names in known_algorithms().items():
+            for name in names:
+                print(query, name)
+    case ["client", host, port, user, "algorithms"]:
+        asyncio.run(jobs(host, port, user))
+    case ["server", "algorithms"]:
+        asyncio.run(algorithms_server())
     case ["client", host, port, user, _]:
         asyncio.run(client(host, port, user))
     case ["server", _]:

@@ -7,7 +7,7 @@ use ssh_proto::crypto::{PrivateKey, SecureRandom, rustcrypto};
 use ssh_proto::error::RandomFailed;
 use ssh_proto::keys::{Comment, PublicKeyLine};
 
-struct SystemRandom;
+pub(crate) struct SystemRandom;
 
 impl SecureRandom for SystemRandom {
     fn fill(&mut self, dest: &mut [u8]) -> Result<(), RandomFailed> {

@@ -4,6 +4,7 @@
 
 mod agent;
 mod algorithms;
+mod certificates;
 mod channels;
 mod keyfiles;
 mod limits;
@@ -13,6 +14,7 @@ mod newest;
 mod resilience;
 mod session;
 mod sftp;
+mod signatures;
 mod tools;
 mod transfer;
 mod trust;

@@ -4,6 +4,7 @@
 //! `tests/run.sh interop` puts the peers in place and runs this; `tests/run.sh interop dropbear` runs
 //! one of them. A peer that does not know a scenario says why, and that goes into the table, too.
 
+mod algorithms;
 mod call;
 mod dropbear;
 mod matrix;

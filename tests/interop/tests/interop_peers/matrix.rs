@@ -202,6 +202,7 @@ pub(crate) fn page(columns: &[&str]) -> String {
         }
         page.push('\n');
     }
+    page.push_str(&crate::algorithms::tables());
     let _ = writeln!(page, "{VERSIONS}\n");
     page.push_str(
         "Those of the last run that wrote this page; another version breaks nothing.\n\n",
