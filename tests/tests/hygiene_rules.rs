@@ -286,7 +286,6 @@ fn private_keys() -> Vec<(PrivateKey, Vec<Vec<u8>>)> {
         } => [private_exponent, prime_p, prime_q, coefficient]
             .map(|number| number.to_vec())
             .to_vec(),
-        PrivateKey::Mldsa44Ed25519 { seeds, .. } => seeds.chunks(32).map(<[u8]>::to_vec).collect(),
         _ => unreachable!("name its secrets here"),
     };
     keys.into_iter()
