@@ -17,15 +17,15 @@ pub(super) use self::gcm::{Gcm, GcmKey, IV_LEN, TAG_LEN};
 pub(super) use self::hmac::{Hmac, HmacKey};
 #[cfg(any(feature = "graviola", feature = "aws-lc-rs", feature = "purecrypto"))]
 pub(super) use self::overlay::Overlay;
-#[cfg(any(feature = "graviola", feature = "aws-lc-rs"))]
-pub(super) use self::{
-    kex::{Agreement, Ecdh, Hybrid, Kem},
-    signature::{Ecdsa, Ed25519, Sign, Signer, ecdsa_blob},
-};
 #[cfg(all(feature = "rsa", any(feature = "graviola", feature = "aws-lc-rs")))]
 pub(super) use self::{
     super::rustcrypto::rsa::RsaComponents,
     rsa::{Rsa, RsaHash, RsaSha2, rsa_signing_key},
+};
+#[cfg(any(feature = "graviola", feature = "aws-lc-rs"))]
+pub(super) use self::{
+    kex::{Agreement, Ecdh, Hybrid, Kem},
+    signature::{Ecdsa, Ed25519, Sign, Signer, ecdsa_blob},
 };
 
 /// For algorithms outside of a validated module.
