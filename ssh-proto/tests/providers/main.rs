@@ -1,16 +1,22 @@
 //! Tests that run over every provider that is compiled in: known answers, packets, and each with every other.
 //!
-//! `cargo test -p ssh-proto --features graviola,aws-lc-rs --test providers`
+//! `cargo test -p ssh-proto --all-features --test providers`
 
 #![allow(unreachable_pub, missing_docs)]
 
 mod kex;
+mod known_packets;
 mod packets;
+#[cfg(feature = "rsa")]
+mod rsa;
 mod signatures;
+mod suite;
 mod wycheproof_kex;
+#[cfg(feature = "rsa")]
+mod wycheproof_rsa;
 mod wycheproof_signatures;
 
-use ssh_proto::crypto::{CryptoProvider, SecureRandom, rustcrypto};
+use ssh_proto::crypto::{CryptoProvider, SecureRandom, SignatureAlgorithm, rustcrypto};
 use ssh_proto::error::RandomFailed;
 
 /// Every provider that is compiled in.
@@ -39,6 +45,12 @@ fn deterministic() -> Vec<CryptoProvider> {
     let fips = providers.iter().any(CryptoProvider::fips);
     providers.retain(|provider| !fips || !provider.name.starts_with("aws-lc-rs"));
     providers
+}
+
+/// The signature algorithm of each provider that has it.
+fn algorithms(name: &str) -> Vec<&'static dyn SignatureAlgorithm> {
+    let of = |provider: CryptoProvider| provider.signature(name);
+    providers().into_iter().filter_map(of).collect()
 }
 
 fn hex(text: &str) -> Vec<u8> {

@@ -2,12 +2,13 @@
 
 use bytes::BytesMut;
 use ssh_proto::crypto::{
-    CryptoProvider, EcdsaCurve, PrivateKey, PublicKey, Signature, SignatureAlgorithm, rustcrypto,
+    CertificateBuilder, CertifiedKey, CryptoProvider, EcdsaCurve, PrivateKey, PublicKey, Signature,
+    SigningKey as _, rustcrypto,
 };
 use ssh_proto::error::CryptoError;
 use ssh_proto::wire::{put_mpint, put_string};
 
-use crate::{OsRandom, hex, providers};
+use crate::{OsRandom, algorithms, hex, providers};
 
 const ED25519: &str = "ssh-ed25519";
 
@@ -18,22 +19,48 @@ fn ed25519(seed: &str, public: &str) -> PrivateKey {
     }
 }
 
-/// A private key of each type that a signature algorithm of the provider verifies with.
+/// A private key of each type that a signature algorithm of the provider verifies with, but for
+/// those of certificates and security keys. Primes take long to find, so these are known.
 fn generated(provider: &CryptoProvider) -> Vec<PrivateKey> {
-    let mut types: Vec<_> = provider.signatures.iter().map(|a| a.key_type()).collect();
+    let more = provider.on_request.signatures.iter();
+    let all = provider.signatures.iter().chain(more);
+    let mut types: Vec<_> = all.map(|a| a.key_type()).collect();
+    types.sort_unstable();
     types.dedup();
     types
-        .iter()
-        .filter_map(|key_type| provider.keys.generate(key_type, &mut OsRandom).ok())
+        .into_iter()
+        .filter_map(|key_type| match key_type {
+            #[cfg(feature = "rsa")]
+            "ssh-rsa" => Some(crate::rsa::key()),
+            "ssh-dss" => Some(dsa_key()),
+            _ => provider.keys.generate(key_type, &mut OsRandom).ok(),
+        })
         .collect()
+}
+
+/// `dsa.generate_private_key(1024)` of `cryptography` (Python): p, q, g, y, x.
+fn dsa_key() -> PrivateKey {
+    let mut numbers = include_str!("dsa_key.txt").trim().split(' ').map(hex);
+    let mut next = || numbers.next().unwrap();
+    PrivateKey::Dsa {
+        prime: next(),
+        subprime: next(),
+        generator: next(),
+        public: next(),
+        secret: next().into(),
+    }
 }
 
 /// Every key type of every provider: what one signs with any algorithm of the key, all verify.
 #[test]
 fn providers_verify_what_others_sign() {
     let mut seen = 0;
+    let dsa = usize::from(cfg!(feature = "legacy"));
+    let rsa = usize::from(cfg!(feature = "rsa"));
     for maker in providers() {
-        for private in generated(&maker) {
+        let keys = generated(&maker);
+        assert!(keys.len() == 5 + rsa + dsa || maker.fips(), "{keys:?}");
+        for private in keys {
             for signer in providers() {
                 let Ok(key) = signer.signing_key(&private) else {
                     assert!(signer.fips());
@@ -62,6 +89,43 @@ fn providers_verify_what_others_sign() {
         }
     }
     assert!(seen > 0);
+}
+
+/// Certificates of keys of every type: all providers verify with the key inside, and by its own
+/// algorithm alone.
+#[test]
+fn certified_keys_are_verified_with() {
+    for signer in providers() {
+        let mut keys = generated(&signer);
+        let certifies = |key: &PrivateKey| !matches!(key, PrivateKey::Dsa { .. });
+        keys.retain(certifies);
+        let authority = signer.signing_key(&keys[0]).unwrap();
+        for private in keys {
+            let key = signer.signing_key(&private).unwrap();
+            let certificate = CertificateBuilder::user(key.public_key().clone(), "id")
+                .principal("ferris")
+                .sign(&*authority, authority.algorithms()[0], &mut OsRandom)
+                .unwrap();
+            let certified = CertifiedKey::new(key, certificate).unwrap();
+            for name in certified.algorithms() {
+                let signature = certified.sign(name, b"sample").unwrap();
+                for verifier in providers() {
+                    let Some(algorithm) = verifier.signature(name) else {
+                        assert!(verifier.fips());
+                        continue;
+                    };
+                    let verify =
+                        |key: &PublicKey, message| algorithm.verify(key, message, &signature);
+                    assert_eq!(algorithm.signature_name(), signature.algorithm());
+                    assert_eq!(verify(certified.public_key(), b"sample"), Ok(()), "{name}");
+                    let refused = verify(certified.public_key(), b"Sample");
+                    assert_eq!(refused, Err(CryptoError::InvalidSignature), "{name}");
+                    let refused = verify(&private.public_key(), b"sample");
+                    assert_eq!(refused, Err(CryptoError::InvalidKey), "{name}");
+                }
+            }
+        }
+    }
 }
 
 /// RFC 8032 section 7.1, tests 1 to 3: Ed25519 is deterministic, so signatures are known, too.
@@ -98,49 +162,58 @@ fn rfc_8032() {
     }
 }
 
-/// What a key holds must belong together.
+/// A key on this curve whose scalar begins with a zero.
+fn with_zero(provider: &CryptoProvider, curve: EcdsaCurve) -> (Vec<u8>, Vec<u8>) {
+    loop {
+        let made = provider.keys.generate(curve.key_type(), &mut OsRandom);
+        let PrivateKey::Ecdsa { public, scalar, .. } = made.unwrap() else {
+            panic!("another type");
+        };
+        if scalar[0] == 0 {
+            return (public, scalar.to_vec());
+        }
+    }
+}
+
+/// What a key holds must belong together, and be of its length.
 #[test]
 fn keys_must_fit_together() {
     for provider in providers() {
+        let mut mixed = Vec::new();
         for private in generated(&provider) {
-            let other = provider
-                .keys
-                .generate(private.public_key().key_type(), &mut OsRandom)
-                .unwrap();
-            let mixed = match (private, other) {
-                (PrivateKey::Ed25519 { seed, .. }, PrivateKey::Ed25519 { public, .. }) => {
-                    vec![PrivateKey::Ed25519 { public, seed }]
+            match private {
+                PrivateKey::Ed25519 { seed, .. } => {
+                    let other = provider.keys.generate(ED25519, &mut OsRandom).unwrap();
+                    let PrivateKey::Ed25519 { public, .. } = other else {
+                        panic!("another type");
+                    };
+                    mixed.push(PrivateKey::Ed25519 { public, seed });
                 }
-                (
-                    PrivateKey::Ecdsa {
-                        curve,
-                        scalar,
-                        public: own,
-                    },
-                    PrivateKey::Ecdsa { public, .. },
-                ) => {
+                PrivateKey::Ecdsa { curve, public, .. } => {
+                    let (own, scalar) = with_zero(&provider, curve);
                     let ecdsa = |public: &[u8], scalar: &[u8]| PrivateKey::Ecdsa {
                         curve,
                         public: public.to_vec(),
                         scalar: scalar.to_vec().into(),
                     };
-                    let zeros = vec![0; scalar.len()];
-                    vec![
+                    assert!(provider.signing_key(&ecdsa(&own, &scalar)).is_ok());
+                    mixed.extend([
                         ecdsa(&public, &scalar),
                         ecdsa(&own[..own.len() - 1], &scalar),
                         ecdsa(&[], &scalar),
                         ecdsa(&own, &[]),
                         ecdsa(&own, &scalar[1..]),
-                        ecdsa(&own, &zeros),
+                        ecdsa(&own, &[&[0], &scalar[..]].concat()),
+                        ecdsa(&own, &vec![0; scalar.len()]),
                         ecdsa(&own, &vec![0xff; scalar.len()]),
-                    ]
+                    ]);
                 }
-                _ => continue,
-            };
-            for mixed in mixed {
-                let refused = provider.signing_key(&mixed).err();
-                assert_eq!(refused, Some(CryptoError::InvalidKey), "{}", provider.name);
+                _ => {}
             }
+        }
+        for mixed in mixed {
+            let refused = provider.signing_key(&mixed).err();
+            assert_eq!(refused, Some(CryptoError::InvalidKey), "{}", provider.name);
         }
     }
 }
@@ -154,7 +227,10 @@ fn private_keys_are_not_shown() {
             let secret = match &private {
                 PrivateKey::Ed25519 { seed, .. } => seed.to_vec(),
                 PrivateKey::Ecdsa { scalar, .. } => scalar.to_vec(),
-                _ => continue,
+                PrivateKey::Rsa { prime_p, .. } => prime_p.to_vec(),
+                PrivateKey::Dsa { secret, .. } => secret.to_vec(),
+                PrivateKey::Mldsa44Ed25519 { seeds, .. } => seeds.to_vec(),
+                _ => panic!("another type"),
             };
             let shown = format!("{key:?} {private:?}");
             assert!(!shown.contains(&format!("{secret:?}")[1..20]));
@@ -168,12 +244,6 @@ const PUBLIC: &str = "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548
 const MESSAGE: [u8; 2] = [0xaf, 0x82];
 const SIGNATURE: &str = "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac\
                          18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a";
-
-/// The algorithm of each provider that has it.
-fn algorithms(name: &str) -> Vec<&'static dyn SignatureAlgorithm> {
-    let of = |provider: CryptoProvider| provider.signature(name);
-    providers().into_iter().filter_map(of).collect()
-}
 
 fn ed25519_key(public: &[u8]) -> PublicKey {
     PublicKey::ed25519(public.try_into().unwrap())
@@ -446,7 +516,8 @@ fn d2_signature_framing_is_strict() {
                 let encoded = good.as_encoded().to_vec();
                 assert_eq!(verify(encoded.clone()), Ok(()));
                 let mut short = encoded.clone();
-                short[4 + name.len() + 3] -= 1;
+                let length = short[4 + name.len()..].first_chunk_mut::<4>().unwrap();
+                *length = (u32::from_be_bytes(*length) - 1).to_be_bytes();
                 let other = Signature::new("ssh-other", good.blob());
                 for bad in [
                     [&encoded[..], &[0]].concat(),

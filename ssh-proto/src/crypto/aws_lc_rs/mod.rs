@@ -2,8 +2,9 @@
 //!
 //! Names and order are those of [`rustcrypto::provider`]. From AWS-LC come
 //! `chacha20-poly1305@openssh.com`, AES-GCM, AES-CTR, HMAC, SHA-2, X25519, ECDH and ECDSA over the
-//! curves of NIST, Ed25519, ML-KEM-768 and -1024 and what is made of these; from RustCrypto what
-//! aws-lc-rs lacks: finite fields and everything else. New keys are made by RustCrypto, too.
+//! curves of NIST, Ed25519, RSA of 2048 to 8192 bits with SHA-2, ML-KEM-768 and -1024 and what is made
+//! of these; from RustCrypto what aws-lc-rs lacks: finite fields, other sizes of RSA and everything
+//! else. New keys are made by RustCrypto, too.
 //!
 //! Needs std and a C compiler. ML-KEM and ECDSA take randomness from the library's own generator,
 //! beside the source that a connection is given.
@@ -104,7 +105,8 @@ pub fn provider() -> CryptoProvider {
 /// [`CryptoProvider::fips`] holds. Ephemeral keys are drawn inside the module. `None` where what is
 /// linked is not that module.
 ///
-/// Neither Ed25519, X25519, ChaCha20-Poly1305 nor, for how its nonces are made, AES-GCM are among it.
+/// Neither Ed25519, X25519, ChaCha20-Poly1305 nor, for how its nonces are made, AES-GCM are among it;
+/// nor is RSA, of which some sizes are RustCrypto's.
 pub fn fips_provider() -> Option<CryptoProvider> {
     if !FIPS() {
         return None;

@@ -79,3 +79,13 @@ impl Rsa for Key {
         Ok(signature)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usual_keys_are_taken() {
+        crate::crypto::frame::tests::takes_usual_keys::<Key>();
+    }
+}

@@ -35,4 +35,6 @@ pub(super) const NOT_FIPS: fn() -> bool = || false;
 pub(super) mod tests {
     pub(in crate::crypto) use super::gcm::tests::{nist_gcm, wycheproof_gcm};
     pub(in crate::crypto) use super::hmac::tests::{rfc_4231, wycheproof_hmac};
+    #[cfg(all(feature = "rsa", any(feature = "graviola", feature = "aws-lc-rs")))]
+    pub(in crate::crypto) use super::rsa::tests::takes_usual_keys;
 }

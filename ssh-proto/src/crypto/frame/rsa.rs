@@ -170,3 +170,105 @@ impl<L> fmt::Debug for RsaSigner<L> {
         self.rustcrypto.fmt(f)
     }
 }
+
+#[cfg(test)]
+pub(in crate::crypto) mod tests {
+    use super::*;
+    use crate::crypto::rustcrypto::testing::hex;
+
+    /// Those of `tests/providers`, which tell where they come from.
+    fn known() -> impl Iterator<Item = PrivateKey> {
+        let lines = include_str!("../../../tests/providers/rsa_keys.txt").lines();
+        lines.map(|line| {
+            let mut fields = line.split(' ').map(hex);
+            let mut next = || fields.next().unwrap();
+            PrivateKey::Rsa {
+                modulus: next(),
+                exponent: next(),
+                private_exponent: next().into(),
+                prime_p: next().into(),
+                prime_q: next().into(),
+                coefficient: next().into(),
+            }
+        })
+    }
+
+    /// A library takes keys of usual sizes, whichever prime is the greater: RustCrypto stands in
+    /// for it unnoticed otherwise.
+    pub(in crate::crypto) fn takes_usual_keys<L: Rsa>() {
+        assert!(!L::takes(1024) && !L::takes(16384));
+        let mut orders = Vec::new();
+        for private in known() {
+            let PrivateKey::Rsa {
+                modulus,
+                exponent,
+                prime_p,
+                prime_q,
+                ..
+            } = &private
+            else {
+                panic!("another type");
+            };
+            let bits = private.public_key().rsa_bits().unwrap();
+            if ![2048, 3072, 4096, 8192].contains(&bits) {
+                continue;
+            }
+            orders.push(**prime_p > **prime_q);
+            let components = RsaKey::new(&private).unwrap().components().unwrap();
+            assert!(L::takes(bits) && *components.prime_p > *components.prime_q);
+            let library = L::new(&components).unwrap();
+            for hash in RsaHash::ALL {
+                let signature = library.sign(hash, b"sample").unwrap();
+                let verify =
+                    |message: &[u8]| L::verify(modulus, exponent, hash, message, &signature);
+                assert_eq!(verify(b"sample"), Ok(()));
+                assert_eq!(verify(b"Sample"), Err(CryptoError::InvalidSignature));
+            }
+        }
+        assert_eq!(orders, [true, false, true, true, true, true]);
+    }
+
+    /// Signs by RustCrypto, and then flips a bit.
+    struct Faulty(RsaKey);
+
+    impl Rsa for Faulty {
+        fn takes(_bits: usize) -> bool {
+            true
+        }
+
+        fn verify(
+            modulus: &[u8],
+            exponent: &[u8],
+            hash: RsaHash,
+            message: &[u8],
+            signature: &[u8],
+        ) -> Result<(), CryptoError> {
+            let signature = Signature::new(hash.algorithm(), signature);
+            let key = PublicKey::rsa(exponent, modulus);
+            hash.rustcrypto().verify(&key, message, &signature)
+        }
+
+        fn new(_: &RsaComponents) -> Option<Self> {
+            RsaKey::new(&known().next()?).ok().map(Self)
+        }
+
+        fn sign(&self, hash: RsaHash, message: &[u8]) -> Result<Vec<u8>, CryptoError> {
+            let signature = self.0.sign(hash.algorithm(), message)?;
+            let mut blob = signature.blob().to_vec();
+            if message == b"fault" {
+                blob[17] ^= 4;
+            }
+            Ok(blob)
+        }
+    }
+
+    #[test]
+    fn d9_faulty_signatures_do_not_leave() {
+        let key = rsa_signing_key::<Faulty>(&known().next().unwrap()).unwrap();
+        for name in ["rsa-sha2-256", "rsa-sha2-512"] {
+            assert!(key.sign(name, b"sample").is_ok());
+            assert_eq!(key.sign(name, b"fault"), Err(CryptoError::Failed));
+        }
+        assert_eq!(key.sign("ssh-x", b"fault"), Err(CryptoError::Unsupported));
+    }
+}

@@ -1,8 +1,10 @@
 //! The provider on Graviola: formally verified assembly for x86-64 and AArch64, without a C compiler.
 //!
-//! Names and order are those of [`rustcrypto::provider`]. From Graviola come AES-GCM, SHA-2, X25519, ECDH and ECDSA over nistp256 and nistp384, Ed25519, ML-KEM-768 and what is made of
-//! these; from RustCrypto what Graviola lacks: `chacha20-poly1305@openssh.com`, AES-CTR, nistp521,
-//! finite fields and everything else. New keys are made by RustCrypto, too.
+//! Names and order are those of [`rustcrypto::provider`]. From Graviola come AES-GCM, SHA-2, X25519,
+//! ECDH and ECDSA over nistp256 and nistp384, Ed25519, RSA of 2048 to 8192 bits with SHA-2, ML-KEM-768
+//! and what is made of these; from RustCrypto what Graviola lacks: `chacha20-poly1305@openssh.com`,
+//! AES-CTR, nistp521, finite fields, other sizes of RSA and everything else. New keys are made by
+//! RustCrypto, too.
 //!
 //! Needs std, and Rust 1.89. ML-KEM and ECDSA take randomness from the operating system, beside the
 //! source that a connection is given.

@@ -1,4 +1,4 @@
-//! Ed25519 and ECDSA of Graviola (RFC 8032, FIPS 186-5 section 6).
+//! Ed25519 and ECDSA of Graviola, and which keys it signs with (RFC 8032, FIPS 186-5 section 6).
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -91,6 +91,10 @@ impl KeyProvider for Keys {
     fn signing_key(&self, key: &PrivateKey) -> Result<Arc<dyn SigningKey>, CryptoError> {
         let public = key.public_key();
         match key {
+            // The library takes other lengths as well.
+            PrivateKey::Ecdsa { curve, scalar, .. } if scalar.len() != curve.field_len() => {
+                Err(CryptoError::InvalidKey)
+            }
             PrivateKey::Ed25519 {
                 public: stored,
                 seed,

@@ -114,6 +114,10 @@ pub(super) struct EcdsaKey<C: NistCurve> {
 
 impl<C: NistCurve> EcdsaKey<C> {
     pub(super) fn new(public: &[u8], scalar: &[u8]) -> Result<Self, CryptoError> {
+        // The library takes shorter ones as well.
+        if scalar.len() != C::CURVE.field_len() {
+            return Err(CryptoError::InvalidKey);
+        }
         let secret = SecretKey::<C>::from_slice(scalar).map_err(|_| CryptoError::InvalidKey)?;
         match uncompressed(&secret.public_key()) == *public {
             true => Ok(Self {

@@ -1,8 +1,10 @@
-//! Key exchange (RFC 4253 sections 7 to 9, RFC 4419, RFC 5656 section 4, strict key exchange): its states and what each message does.
+//! Key exchange (RFC 4253 sections 7 to 9, strict key exchange): its states, and what both roles do in them.
 
+mod client;
 mod derive;
 pub(crate) mod negotiate;
 mod report;
+mod server;
 mod values;
 
 use alloc::boxed::Box;
@@ -12,18 +14,17 @@ use core::mem;
 
 use bytes::{Bytes, BytesMut};
 
-use self::derive::{KeySchedule, Transcript};
+use self::derive::KeySchedule;
 use self::negotiate::{Agreement, marker};
 pub use self::report::{Negotiated, NegotiatedSuite, SessionId, Weakness};
-use self::values::{Gex, Reply, Values};
+use self::values::{Gex, Values};
 use super::TransportConfig;
 use super::recv::OpeningEpoch;
 use super::send::SealingEpoch;
 use crate::crypto::{
     HashOutput, KexExchange, KexShape, PublicKey, SecureRandom, SharedSecret, Signature,
-    has_accepted_size,
 };
-use crate::error::{ApiMisuse, CryptoError, Error, PeerIncompatible, PeerMisbehaved};
+use crate::error::{CryptoError, Error, PeerIncompatible, PeerMisbehaved};
 use crate::role::Role;
 use crate::wire::kex::{KexDhGexRequest, KexInit, NewKeys};
 use crate::wire::{Message, decode, number};
@@ -152,19 +153,6 @@ impl Exchange {
             (KexShape::DhGex, Some(gex)) => Ok(Values::Gex(gex)),
             (KexShape::DhGex, None) => Err(Error::Internal("values before the group")),
         }
-    }
-
-    /// Client: makes an ephemeral key, and the message that carries it.
-    fn start(&mut self, random: &mut dyn SecureRandom) -> Result<Bytes, Error> {
-        let values = self.values()?;
-        let ephemeral = self
-            .agreement
-            .kex
-            .start(values.group(), random)
-            .map_err(kex_error)?;
-        let message = values.init(ephemeral.public());
-        self.step = Step::Reply(ephemeral);
-        Ok(message)
     }
 }
 
@@ -332,259 +320,10 @@ impl Kex {
         Ok(())
     }
 
-    /// Server: which group the client wants. Answers with one.
-    pub(crate) fn handle_gex_request(
-        &mut self,
-        payload: &[u8],
-        random: &mut dyn SecureRandom,
-    ) -> Result<(), Error> {
-        let State::Exchanging(exchange) = &mut self.state else {
-            return Err(unexpected(payload));
-        };
-        let gex = values::choose_group(&self.config.moduli, payload, random)?;
-        let message = values::group_message(&gex);
-        self.lane.push_back(KexItem::Payload(message));
-        exchange.gex = Some(gex);
-        exchange.step = Step::Init;
-        Ok(())
-    }
-
-    /// Client: the server's group. Makes an ephemeral key in it.
-    pub(crate) fn handle_gex_group(
-        &mut self,
-        payload: &[u8],
-        random: &mut dyn SecureRandom,
-    ) -> Result<(), Error> {
-        let State::Exchanging(exchange) = &mut self.state else {
-            return Err(unexpected(payload));
-        };
-        let Step::GexGroup(request) = &exchange.step else {
-            return Err(unexpected(payload));
-        };
-        exchange.gex = Some(values::read_group(request.clone(), payload)?);
-        let message = exchange.start(random)?;
-        self.lane.push_back(KexItem::Payload(message));
-        Ok(())
-    }
-
     /// The peer's wrong guess has been discarded.
     pub(crate) fn guess_discarded(&mut self) {
         if let State::Exchanging(exchange) = &mut self.state {
             exchange.discard_guess = false;
-        }
-    }
-
-    /// Server: the client's ephemeral key. Answers it, or asks for a signature, or, where the
-    /// config wants that of a first exchange, whether to answer at all.
-    pub(crate) fn handle_init(
-        &mut self,
-        payload: &[u8],
-        idents: Idents<'_>,
-        random: &mut dyn SecureRandom,
-    ) -> Result<Option<KexAsk>, Error> {
-        let is_first = self.is_first();
-        let State::Exchanging(exchange) = &mut self.state else {
-            return Err(unexpected(payload));
-        };
-        let public = exchange.values()?.read_init(payload)?;
-        if self.config.ask_before_kex && is_first {
-            let public = Bytes::copy_from_slice(public);
-            exchange.step = Step::Admission { public };
-            let kex = exchange.agreement.kex.name();
-            return Ok(Some(KexAsk::Admission { kex }));
-        }
-        self.respond(public, idents, random)
-    }
-
-    /// Server: the application lets the client in.
-    pub(crate) fn admit(
-        &mut self,
-        idents: Idents<'_>,
-        random: &mut dyn SecureRandom,
-    ) -> Result<Option<KexAsk>, Error> {
-        let step = match &mut self.state {
-            State::Exchanging(exchange) => mem::replace(&mut exchange.step, Step::Init),
-            _ => Step::Init,
-        };
-        match step {
-            Step::Admission { public } => self.respond(&public, idents, random),
-            _ => Err(Error::Internal("a client admitted outside of its step")),
-        }
-    }
-
-    /// Server: what the client's ephemeral key leads to.
-    fn respond(
-        &mut self,
-        client_public: &[u8],
-        idents: Idents<'_>,
-        random: &mut dyn SecureRandom,
-    ) -> Result<Option<KexAsk>, Error> {
-        let State::Exchanging(exchange) = &mut self.state else {
-            return Err(Error::Internal("a value answered outside of its exchange"));
-        };
-        let values = exchange.values()?;
-        let Agreement {
-            kex,
-            host_key: algorithm,
-            ..
-        } = exchange.agreement;
-        let response = kex
-            .respond(values.group(), client_public, random)
-            .map_err(kex_error)?;
-        let key = self
-            .config
-            .host_key_for(algorithm.name())
-            .ok_or(Error::Internal(
-                "offered a host key algorithm without a key",
-            ))?;
-        let hash = Transcript {
-            client_ident: idents.theirs,
-            server_ident: idents.ours,
-            client_init: &exchange.client_init,
-            server_init: &exchange.server_init,
-            host_key: key.public_key().as_blob(),
-            values: &values.hashed(client_public, &response.public),
-        }
-        .hash(kex.hash(), &response.secret);
-        let secrets = Secrets {
-            secret: response.secret,
-            hash,
-            host_key: key.public_key().clone(),
-        };
-        let public = Bytes::from(response.public);
-        match key.signing_key() {
-            Some(local) => {
-                let signature = local.sign(algorithm.name(), secrets.hash.as_ref())?;
-                self.send_reply(secrets, &public, &signature)?;
-                Ok(None)
-            }
-            None => {
-                let ask = KexAsk::Sign {
-                    key: secrets.host_key.clone(),
-                    algorithm: algorithm.signature_name(),
-                    message: Bytes::copy_from_slice(secrets.hash.as_ref()),
-                };
-                exchange.step = Step::Signature { secrets, public };
-                Ok(Some(ask))
-            }
-        }
-    }
-
-    /// Server: the signature that was asked for.
-    pub(crate) fn provide_signature(&mut self, signature: &Signature) -> Result<(), Error> {
-        let State::Exchanging(exchange) = &mut self.state else {
-            return Err(ApiMisuse::StaleToken.into());
-        };
-        let Step::Signature { secrets, .. } = &exchange.step else {
-            return Err(ApiMisuse::StaleToken.into());
-        };
-        exchange
-            .agreement
-            .host_key
-            .verify(&secrets.host_key, secrets.hash.as_ref(), signature)
-            .map_err(|_| ApiMisuse::InvalidSignature)?;
-        let Step::Signature { secrets, public } = mem::replace(&mut exchange.step, Step::Init)
-        else {
-            return Err(ApiMisuse::StaleToken.into());
-        };
-        self.send_reply(secrets, &public, signature)
-    }
-
-    fn send_reply(
-        &mut self,
-        secrets: Secrets,
-        public: &[u8],
-        signature: &Signature,
-    ) -> Result<(), Error> {
-        let State::Exchanging(exchange) = &self.state else {
-            return Err(Error::Internal("no exchange to complete"));
-        };
-        let message = exchange.values()?.reply(&Reply {
-            host_key: secrets.host_key.as_blob(),
-            public,
-            signature: signature.as_encoded(),
-        });
-        self.lane.push_back(KexItem::Payload(message));
-        self.send_newkeys(secrets, signature.clone())
-    }
-
-    /// Client: the server's reply. Verifies range, then signature, then asks for the verdict
-    /// unless the key is the one accepted before.
-    pub(crate) fn handle_reply(
-        &mut self,
-        payload: &[u8],
-        idents: Idents<'_>,
-    ) -> Result<Option<KexAsk>, Error> {
-        let State::Exchanging(exchange) = &mut self.state else {
-            return Err(unexpected(payload));
-        };
-        let Step::Reply(ephemeral) = mem::replace(&mut exchange.step, Step::Init) else {
-            return Err(unexpected(payload));
-        };
-        let values = exchange.values()?;
-        let message = values.read_reply(payload)?;
-        let Agreement {
-            kex,
-            host_key: algorithm,
-            ..
-        } = exchange.agreement;
-        let host_key = PublicKey::from_blob(Bytes::copy_from_slice(message.host_key))
-            .map_err(|_| PeerMisbehaved::BadHostKey)?;
-        if host_key.key_type() != algorithm.key_type() {
-            return Err(PeerMisbehaved::BadHostKey.into());
-        }
-        if !has_accepted_size(&host_key, self.config.min_rsa_bits) {
-            let bits = host_key.rsa_bits().unwrap_or_default();
-            return Err(Error::PeerIncompatible(PeerIncompatible::HostKeySize(bits)));
-        }
-        let signature = Signature::from_encoded(Bytes::copy_from_slice(message.signature))
-            .map_err(|_| PeerMisbehaved::BadHostKeySignature)?;
-        if signature.algorithm() != algorithm.signature_name() {
-            return Err(PeerMisbehaved::BadHostKeySignature.into());
-        }
-        let client_public = Bytes::copy_from_slice(ephemeral.public());
-        let secret = ephemeral.complete(message.public).map_err(kex_error)?;
-        let hash = Transcript {
-            client_ident: idents.ours,
-            server_ident: idents.theirs,
-            client_init: &exchange.client_init,
-            server_init: &exchange.server_init,
-            host_key: host_key.as_blob(),
-            values: &values.hashed(&client_public, message.public),
-        }
-        .hash(kex.hash(), &secret);
-        algorithm
-            .verify(&host_key, hash.as_ref(), &signature)
-            .map_err(|error| match error {
-                CryptoError::InvalidKey => PeerMisbehaved::BadHostKey,
-                _ => PeerMisbehaved::BadHostKeySignature,
-            })?;
-        let secrets = Secrets {
-            secret,
-            hash,
-            host_key,
-        };
-        if self.host_key.as_ref() == Some(&secrets.host_key) {
-            self.send_newkeys(secrets, signature)?;
-            return Ok(None);
-        }
-        let ask = KexAsk::HostKey {
-            key: secrets.host_key.clone(),
-            algorithm: algorithm.name(),
-            previous: self.host_key.clone(),
-        };
-        exchange.step = Step::HostKey { secrets, signature };
-        Ok(Some(ask))
-    }
-
-    /// Client: the application accepted the host key.
-    pub(crate) fn accept_host_key(&mut self) -> Result<(), Error> {
-        let State::Exchanging(exchange) = &mut self.state else {
-            return Err(ApiMisuse::StaleToken.into());
-        };
-        match mem::replace(&mut exchange.step, Step::Init) {
-            Step::HostKey { secrets, signature } => self.send_newkeys(secrets, signature),
-            _ => Err(Error::Internal("host key accepted outside of its step")),
         }
     }
 
