@@ -1,40 +1,23 @@
-//! Every key exchange, cipher and MAC that both ends have, each in a session of its own.
+//! Ciphers with each MAC, which go through other code than either by itself, and what is chosen by default.
+//! Each algorithm by itself is in `interop_peers`.
 
-use ssh_interop::{KeyType, Login, Pair, Side};
+use ssh_interop::{Login, Pair, Side};
 
 use crate::{Scene, for_each_pair, pair_tests};
 
-for_each_pair!(
-    ciphers_with_curve25519,
-    ciphers_with_nistp256,
-    curve25519_under_its_old_name,
-    host_key_types,
-    nothing_in_common,
-);
+for_each_pair!(all_ciphers, nothing_in_common);
 pair_tests!(
     new_openssh_to_ours,
     NewOpenSsh,
     Ours,
-    ciphers_with_mlkem768x25519,
     mlkem768x25519_is_the_first_choice
 );
 pair_tests!(
     ours_to_new_openssh,
     Ours,
     NewOpenSsh,
-    ciphers_with_mlkem768x25519,
     mlkem768x25519_is_the_first_choice
 );
-mod ours_alone {
-    #[test]
-    #[ignore = "needs OpenSSH: tests/run.sh installs it and runs this"]
-    fn ciphers_with_mlkem768x25519() {
-        super::ciphers_with_mlkem768x25519(ssh_interop::Pair {
-            client: ssh_interop::Side::Ours,
-            server: ssh_interop::Side::Ours,
-        });
-    }
-}
 
 const AEAD: [&str; 3] = [
     "chacha20-poly1305@openssh.com",
@@ -49,30 +32,8 @@ const MACS: [&str; 4] = [
     "hmac-sha2-512",
 ];
 
-fn ciphers_with_curve25519(pair: Pair) {
-    all_ciphers(pair, "curve25519-sha256");
-}
-
-fn ciphers_with_nistp256(pair: Pair) {
-    all_ciphers(pair, "ecdh-sha2-nistp256");
-}
-
-fn ciphers_with_mlkem768x25519(pair: Pair) {
-    all_ciphers(pair, "mlkem768x25519-sha256");
-}
-
-fn curve25519_under_its_old_name(pair: Pair) {
-    let scene = Scene::new(pair);
-    session(
-        &scene.login,
-        pair.client,
-        "curve25519-sha256@libssh.org",
-        CTR[0],
-        Some(MACS[0]),
-    );
-}
-
-fn all_ciphers(pair: Pair, kex: &str) {
+fn all_ciphers(pair: Pair) {
+    let kex = "curve25519-sha256";
     let scene = Scene::new(pair);
     for cipher in AEAD {
         session(&scene.login, pair.client, kex, cipher, None);
@@ -119,26 +80,6 @@ fn mlkem768x25519_is_the_first_choice(pair: Pair) {
     output.ok();
     let line = "kex: algorithm: mlkem768x25519-sha256\n";
     assert!(output.err().contains(line), "{output:?}");
-}
-
-fn host_key_types(pair: Pair) {
-    let mut keys = Vec::new();
-    let scene = Scene::with(pair, |dir, mut setup| {
-        for key_type in KeyType::ALL {
-            keys.push(dir.key(key_type.name(), key_type, ""));
-            setup = setup.host_key(&keys[keys.len() - 1]);
-        }
-        setup
-    });
-    for key_type in KeyType::ALL {
-        let login = scene.login.clone().flag("-v");
-        let output = login
-            .option("HostKeyAlgorithms", key_type.name())
-            .run("echo in");
-        assert_eq!(output.ok(), "in\n");
-        let line = format!("kex: host key algorithm: {}\n", key_type.name());
-        assert!(output.err().contains(&line), "{output:?}");
-    }
 }
 
 fn nothing_in_common(pair: Pair) {

@@ -14,7 +14,7 @@ pub(super) struct Keyring {
     pub(super) authority: Key,
     pub(super) hosts: Vec<Pair>,
     pub(super) users: Vec<Pair>,
-    /// Has the users' security keys, which are but in it.
+    /// The security keys of users are in it alone.
     _agent: Running,
     pub(super) dir: TestDir,
 }

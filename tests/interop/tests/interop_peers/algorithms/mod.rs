@@ -84,7 +84,7 @@ columns! {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Outcome {
     Works,
-    /// The peer has no such algorithm, or none has.
+    /// The peer has no such algorithm, or no peer is asked for it.
     NotTried,
     Failed(String),
 }
