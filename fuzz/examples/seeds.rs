@@ -9,8 +9,10 @@ use ssh_proto::agent::{
     AgentClient, AgentRequest, AgentResponse, ExtensionResponse, IdentitiesAnswer, KeyConstraints,
     NotSent, RequestId, SessionBinding, SignFlags, SignResponse,
 };
-use ssh_proto::crypto::{PublicKey, Signature, SigningKey, rustcrypto};
-use ssh_proto::keys::{Comment, PublicKeyLine};
+use ssh_proto::crypto::{
+    CertificateBuilder, DhGroup, PublicKey, Signature, SigningKey, rustcrypto,
+};
+use ssh_proto::keys::{Comment, PrivateKeyFile, PublicKeyLine, SshSig, SshSigHash};
 use ssh_proto::wire::auth::{AuthMethod, PasswordAuth, UserauthRequest};
 use ssh_proto::wire::connection::{
     ChannelOpen, ChannelOpenKind, ChannelRequest, ChannelRequestKind,
@@ -52,6 +54,9 @@ fn main() {
     pairs();
     keys();
     certificates();
+    signatures();
+    compression();
+    moduli();
     agents();
 }
 
@@ -457,6 +462,91 @@ fn key_lists() {
     ]);
     put("allowed_signers", "all", &signers);
     put("krl", "text", &lines(&["# lost", "KEY"]));
+}
+
+/// The digest in `regress/unittests/sshsig/testdata` of OpenSSH.
+const SIGNED: [u8; 64] = [
+    0x2c, 0xbb, 0xbc, 0x66, 0x07, 0x12, 0xc6, 0xde, 0x8c, 0xb0, 0x55, 0x33, 0xba, 0x26, 0x60, 0x1b,
+    0xa1, 0xb0, 0x31, 0xd2, 0x7d, 0x77, 0xbc, 0x5e, 0x13, 0xb6, 0x28, 0x44, 0x8c, 0x34, 0x83, 0xd8,
+    0x87, 0x27, 0xfc, 0x2c, 0x14, 0x3e, 0xf5, 0xa3, 0x85, 0xa5, 0xc9, 0xec, 0xef, 0x15, 0x61, 0x23,
+    0x6e, 0xa4, 0x34, 0xa8, 0x2e, 0xc5, 0xc0, 0x6a, 0x63, 0x92, 0x35, 0x10, 0x3f, 0xe3, 0x5d, 0xeb,
+];
+
+/// A key, a signature by it, and what is signed.
+fn put_signature(name: &str, key: &[u8], signature: &[u8], message: &[u8]) {
+    let mut input = BytesMut::new();
+    put_string(&mut input, key);
+    put_string(&mut input, signature);
+    input.extend_from_slice(message);
+    put("signature", name, &input);
+}
+
+fn signatures() {
+    let provider = rustcrypto::provider();
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ssh-proto/src");
+    for file in [
+        "dsa",
+        "ecdsa",
+        "ecdsa384",
+        "ecdsa521",
+        "ed25519",
+        "mldsa44-ed25519",
+        "rsa",
+    ] {
+        let text = fs::read(sources.join("keys/testdata").join(file)).unwrap();
+        let (key, _) = PrivateKeyFile::parse(&text).unwrap().decrypt(None).unwrap();
+        let key = provider.signing_key(&key).unwrap();
+        for algorithm in key.algorithms() {
+            let signature = key.sign(algorithm, b"message").unwrap();
+            let (blob, encoded) = (key.public_key().as_blob(), signature.as_encoded());
+            put_signature(algorithm, blob, encoded, b"message");
+            let certificate = CertificateBuilder::user(key.public_key().clone(), "id")
+                .principal("me")
+                .sign(&*key, algorithm, &mut FixedRandom(3))
+                .unwrap();
+            let blob = certificate.as_public_key().as_blob();
+            put_signature(&format!("{algorithm}-cert"), blob, encoded, b"message");
+        }
+    }
+    // What the tests of OpenSSH signed, with security keys.
+    let folder = sources.join("crypto/rustcrypto/testdata");
+    let message = SshSig::signed_data("unittest", SshSigHash::Sha512, &SIGNED).unwrap();
+    for name in ["ed25519_sk", "ecdsa_sk", "ecdsa_sk_webauthn"] {
+        let read = |end| fs::read(folder.join(format!("{name}.{end}"))).unwrap();
+        put_signature(name, &read("key"), &read("sig"), &message);
+    }
+}
+
+fn compression() {
+    let on_request = rustcrypto::provider().on_request.compression;
+    let mut deflater = on_request[0].compressor().unwrap();
+    let mut stream = vec![7];
+    for text in [&b"hello, hello, hello"[..], &[0; 300], b""] {
+        let mut packet = BytesMut::new();
+        deflater.compress(text, &mut packet).unwrap();
+        stream.extend_from_slice(&u16::try_from(packet.len()).unwrap().to_le_bytes());
+        stream.extend_from_slice(&packet);
+    }
+    put("zlib", "packets", &stream);
+    let mut bomb = BytesMut::from(&[1][..]);
+    let mut deflater = on_request[0].compressor().unwrap();
+    deflater.compress(&vec![0; 300_000], &mut bomb).unwrap();
+    put("zlib", "bomb", &bomb);
+}
+
+fn moduli() {
+    let group = DhGroup::modp(2048).unwrap();
+    let hex: String = group
+        .prime()
+        .iter()
+        .map(|byte| format!("{byte:02X}"))
+        .collect();
+    let text = format!(
+        "# Time Type Tests Tries Size Generator Modulus\n\
+         20240101000000 2 6 100 2047 2 {hex}\n\n\
+         20240101000000 2 1 100 2047 2 {hex}\n20240101000000 2 6 100 1023 2 FF\nbad\n"
+    );
+    put("moduli", "all", text.as_bytes());
 }
 
 fn certificates() {

@@ -129,6 +129,6 @@ macro_rules! targets {
 
 targets! {
     agent_client agent_server allowed_signers authorized_keys certificate
-    client_stream ident known_hosts krl negotiation openssh_key packets pair_ops pem_key ppk_key
-    public_key_line rfc4716_key server_stream sshsig wire
+    client_stream ident known_hosts krl moduli negotiation openssh_key packets pair_ops pem_key
+    ppk_key public_key_line rfc4716_key server_stream signature sshsig wire zlib
 }

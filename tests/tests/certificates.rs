@@ -821,3 +821,35 @@ fn m9_what_nobody_would_enforce_fails_without_a_question() {
         }
     });
 }
+
+/// G9, E9: the key in a certificate is held to the size that plain keys are, before anything else.
+#[test]
+fn g9_rsa_keys_in_certificates_have_a_size() {
+    let name = "rsa-sha2-512-cert-v01@openssh.com";
+    let asked = |mode: Mode, modulus: usize, least: usize| {
+        let key = PublicKey::rsa(&[1, 0, 1], &vec![0xc1; modulus]);
+        let certificate = sign(&CertificateBuilder::user(key, "").principal(fixtures::USER));
+        let server = ssh_proto::ServerConfig::builder(toys())
+            .signing_host_key(fixtures::host_key())
+            .min_rsa_bits(least)
+            .public_key_algorithms([name]);
+        let pair = Pair::builder(mode.without_rekeys()).server(|_| server);
+        let mut h = Hostile::with_connection(pair.build().server, mode.chunking);
+        h.advance_to(Stage::Service);
+        h.send_payload(&userauth(name, certificate.as_public_key(), None));
+        let asked = |event: &ServerEvent| matches!(event, ServerEvent::KeyQuery(_));
+        h.events.iter().any(asked)
+    };
+    chunked(|mode| {
+        for (modulus, least, is_asked) in [
+            (128, 2048, false),
+            (255, 2048, false),
+            (256, 2048, true),
+            (256, 3072, false),
+            (384, 3072, true),
+            (128, 1024, true),
+        ] {
+            assert_eq!(asked(mode, modulus, least), is_asked, "{modulus} {least}");
+        }
+    });
+}

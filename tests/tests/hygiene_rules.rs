@@ -1,4 +1,4 @@
-//! Rules that types keep to: what is secret is not copied (O5) and not shown (P2), nothing is unsafe, and no drop panics (P5).
+//! Rules that types keep to: what is secret is not copied (O5) and not shown (P2), nothing is unsafe, no drop panics (P5), and nothing is decrypted by RSA (O2).
 
 use std::fmt::{Debug, Write};
 use std::fs;
@@ -458,4 +458,14 @@ fn p5_no_drop_panics_in_any_phase() {
         }
         assert!(steps > 5, "{steps}");
     });
+}
+
+/// O2: nobody has us decrypt by RSA what they sent: there is no key exchange that would (RFC 4432).
+#[test]
+fn o2_no_key_exchange_decrypts_by_rsa() {
+    let provider = fixtures::provider();
+    let names = provider.kex.iter().chain(provider.on_request.kex.iter());
+    let names: Vec<_> = names.map(|kex| kex.name()).collect();
+    assert!(names.len() > 12, "{names:?}");
+    assert!(!names.iter().any(|name| name.starts_with("rsa")));
 }

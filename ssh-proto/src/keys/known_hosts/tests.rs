@@ -472,3 +472,27 @@ fn m12_problems_show_nothing_that_steers_a_terminal() {
     let shown = problems(format!("@\u{1b}[2J h {KEY}"))[0].to_string();
     assert!(!shown.contains('\u{1b}'), "{shown:?}");
 }
+
+/// M6: a certificate is revoked with its key and with its authority, and matches nothing.
+#[test]
+fn m6_certificates_are_revoked_with_their_keys() {
+    let line = PublicKeyLine::parse(include_bytes!("../testdata/ecdsa-cert.pub")).unwrap();
+    let certificate = line.key.certificate().unwrap();
+    let lines = |key: &PublicKey| {
+        let key = PublicKeyLine {
+            key: key.clone(),
+            comment: Comment::default(),
+        };
+        let all = ["h", "@cert-authority h", "@revoked h"].map(|start| format!("{start} {key}"));
+        all.map(|line| known(&line).find(&host("h")))
+    };
+    for key in [certificate.public_key(), certificate.signature_key()] {
+        let [plain, authority, revoked] = lines(key);
+        let verdict = plain.verdict(&line.key);
+        assert!(matches!(verdict, Verdict::OtherType(_)), "{verdict:?}");
+        assert_eq!(authority.verdict(&line.key), Verdict::Unknown);
+        assert!(!authority.is_revoked(&line.key));
+        assert_eq!(revoked.verdict(&line.key), Verdict::Revoked(at(1)));
+        assert!(revoked.is_revoked(&line.key));
+    }
+}

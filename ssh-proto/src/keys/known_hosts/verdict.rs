@@ -98,8 +98,8 @@ impl HostEntries {
     /// Judges the plain key that the host has proven to have; asked in answer to
     /// [`ClientEvent::HostKey`](crate::ClientEvent::HostKey).
     ///
-    /// A certificate is not judged here: look for its authority among [`Self::authorities`], and
-    /// ask [`Self::is_revoked`] for both the authority and the key.
+    /// A certificate is not judged here, but for one whose key or whose authority is revoked, and
+    /// never matches: look for its authority among [`Self::authorities`].
     pub fn verdict(&self, key: &PublicKey) -> Verdict {
         if let Some(entry) = self.revocation(key) {
             return Verdict::Revoked(entry.place);
@@ -121,11 +121,16 @@ impl HostEntries {
     }
 
     fn revocation(&self, key: &PublicKey) -> Option<&HostEntry> {
-        self.marked(HostMarker::Revoked)
-            .find(|entry| entry.key == *key)
+        let certificate = key.certificate();
+        let names = |entry: &HostEntry| match &certificate {
+            Some(it) => entry.key == *it.public_key() || entry.key == *it.signature_key(),
+            None => entry.key == *key,
+        };
+        self.marked(HostMarker::Revoked).find(|entry| names(entry))
     }
 
-    /// Whether a key or the key of an authority is marked as revoked for the host.
+    /// Whether a key, that of an authority, or either of a certificate's is marked as revoked for
+    /// the host.
     pub fn is_revoked(&self, key: &PublicKey) -> bool {
         self.revocation(key).is_some()
     }

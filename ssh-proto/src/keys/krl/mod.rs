@@ -15,7 +15,7 @@ use sha1::{Digest, Sha1};
 use self::serials::Serials;
 use super::LineError;
 use super::line::is_certificate;
-use crate::crypto::{Fingerprint, HashAlgorithm, PublicKey};
+use crate::crypto::{Certificate, Fingerprint, HashAlgorithm, PublicKey};
 use crate::error::DecodeError;
 
 /// A revocation list.
@@ -53,6 +53,17 @@ pub struct CertificateIdentity<'a> {
     pub serial: u64,
     /// The key id.
     pub key_id: &'a [u8],
+}
+
+impl<'a> From<&'a Certificate> for CertificateIdentity<'a> {
+    fn from(certificate: &'a Certificate) -> Self {
+        Self {
+            key: certificate.public_key(),
+            authority: certificate.signature_key(),
+            serial: certificate.serial(),
+            key_id: certificate.key_id().as_bytes(),
+        }
+    }
 }
 
 /// Why a revocation list could not be read. Whoever cannot read one must not trust any key.

@@ -91,6 +91,30 @@ fn keys_are_revoked_as_such_and_by_fingerprint() {
 }
 
 #[test]
+fn m9_a_certificate_tells_what_may_revoke_it() {
+    let certificate = key(CERTIFICATE).certificate().unwrap();
+    let identity = CertificateIdentity::from(&certificate);
+    let (key, authority) = (certificate.public_key(), certificate.signature_key());
+    assert_eq!((identity.key, identity.authority), (key, authority));
+    assert_eq!((identity.serial, identity.key_id), (0, &b"id"[..]));
+    type Revoke<'a> = &'a dyn Fn(&mut RevocationList);
+    let revocations: [(Revoke<'_>, bool); 6] = [
+        (&|_| {}, false),
+        (&|list| list.revoke_key(key), true),
+        (&|list| list.revoke_key(authority), true),
+        (&|list| list.revoke_key_id(Some(authority), b"id"), true),
+        (&|list| list.revoke_key_id(Some(key), b"id"), false),
+        (&|list| list.revoke_serials(None, 0..=9), false),
+    ];
+    for (revoke, revoked) in revocations {
+        let mut list = RevocationList::default();
+        revoke(&mut list);
+        let found = list.is_certificate_revoked(&identity, provider().sha256);
+        assert_eq!(found, revoked);
+    }
+}
+
+#[test]
 fn plain_lists_of_keys() {
     let list = parse(&[b"# lost\r\n\n", ED25519.as_bytes(), CA.as_bytes(), b" c"].concat());
     assert!(is_key_revoked(&list, ED25519) && is_key_revoked(&list, CA));

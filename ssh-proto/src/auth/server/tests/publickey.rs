@@ -3,8 +3,8 @@
 use bytes::{BufMut, BytesMut};
 
 use super::*;
-use crate::crypto::Signature;
-use crate::error::CryptoError;
+use crate::crypto::{CertificateAlgorithm, CertificateBuilder, SecureRandom, Signature};
+use crate::error::{CryptoError, RandomFailed};
 use crate::wire::put_string;
 
 #[test]
@@ -258,4 +258,73 @@ fn g10_a_touch_is_needed_unless_it_is_not() {
     let message = publickey("me", Touched.name(), key.as_blob(), signature);
     rig.asks(&message);
     rig.misfits(Server::accept);
+}
+
+static CERTIFIED: CertificateAlgorithm = CertificateAlgorithm::new(
+    "sk-ssh-ed25519-cert-v01@openssh.com",
+    "sk-ssh-ed25519-cert-v01@openssh.com",
+    &Touched,
+);
+
+struct Sevens;
+
+impl SecureRandom for Sevens {
+    fn fill(&mut self, dest: &mut [u8]) -> Result<(), RandomFailed> {
+        dest.fill(7);
+        Ok(())
+    }
+}
+
+/// What a certificate asks of a security key: who did not show a PIN fails without a question, and
+/// `no-touch-required` is for the application to grant.
+#[test]
+fn g10_a_certificate_may_ask_for_a_pin() {
+    let authority = ToyKey::with_public(&["ssh-ed25519"], PublicKey::ed25519(&[8; 32]));
+    let user =
+        CertificateBuilder::user(PublicKey::sk_ed25519(&[7; 32], "ssh:"), "").principal("me");
+    let sign = |builder: CertificateBuilder| {
+        let signed = builder.sign(&authority, "ssh-ed25519", &mut Sevens);
+        signed.unwrap().as_public_key().clone()
+    };
+    let untouched = "no-touch-required";
+    for (builder, flags, is_asked, is_touch_due) in [
+        (user.clone(), 0, true, true),
+        (user.clone(), 1, true, false),
+        (user.clone().permit(untouched), 0, true, true),
+        (user.clone().verify_required(), 0, false, true),
+        (user.clone().verify_required(), 1, false, false),
+        (user.clone().verify_required(), 4, true, true),
+        (user.clone().verify_required(), 5, true, false),
+        (
+            user.clone().verify_required().permit(untouched),
+            4,
+            true,
+            true,
+        ),
+        (
+            user.clone().verify_required().permit(untouched),
+            0,
+            false,
+            true,
+        ),
+    ] {
+        let key = sign(builder);
+        let mut rig = Rig::new();
+        rig.server.accepted.push(&CERTIFIED);
+        let mut signature = BytesMut::new();
+        put_string(&mut signature, Touched.name().as_bytes());
+        put_string(&mut signature, b"right");
+        signature.put_u8(flags);
+        signature.put_u32(3);
+        let message = publickey("me", CERTIFIED.name(), key.as_blob(), Some(&signature));
+        let asked = rig.send(&message).unwrap();
+        assert_eq!(asked.is_some(), is_asked, "{flags}");
+        if is_asked && is_touch_due {
+            rig.misfits(Server::accept);
+        } else if is_asked {
+            let proof = rig.server.accept(&mut rig.out).unwrap();
+            assert_eq!(proof.key(), Some(&key));
+            assert_eq!(proof.permissions(), crate::Permissions::NONE);
+        }
+    }
 }

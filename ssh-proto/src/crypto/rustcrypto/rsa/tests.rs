@@ -325,3 +325,26 @@ fn generated_keys_sign() {
     let refused = make(2048, &mut Script(vec![])).err();
     assert_eq!(refused, Some(CryptoError::RandomFailed));
 }
+
+/// Each signature draws a blinding factor of its own, also of the same message, and shows none.
+#[test]
+fn o2_each_signature_is_blinded_anew() {
+    let key = RsaKey::new(&private()).unwrap();
+    let drawn = |digest: &[u8]| {
+        let mut bytes = [0; 32];
+        let mut stream = key.blinding.stream(digest).unwrap();
+        let Ok(()) = stream.try_fill_bytes(&mut bytes);
+        bytes
+    };
+    let factors = [drawn(b"one"), drawn(b"one"), drawn(b"two")];
+    assert!(factors[0] != factors[1] && factors[1] != factors[2] && factors[0] != factors[2]);
+    let signed = |key: &RsaKey| key.sign("rsa-sha2-256", b"sample").unwrap();
+    let before = key.blinding.used.load(Ordering::Relaxed);
+    assert_eq!(signed(&key), signed(&key));
+    assert_eq!(key.blinding.used.load(Ordering::Relaxed), before + 2);
+    // Without it the factors would be known to whoever knows the digest.
+    let other = Blinding::new(b"another exponent").unwrap();
+    let mut bytes = [0; 32];
+    let Ok(()) = other.stream(b"one").unwrap().try_fill_bytes(&mut bytes);
+    assert_ne!(bytes, factors[0]);
+}
