@@ -163,6 +163,7 @@ fn links_between_documents_hold() {
         "README.md",
         "CONTRIBUTING.md",
         "SECURITY.md",
+        "docs/algorithms.md",
         "docs/architecture.md",
         "docs/driving.md",
         "docs/examples.md",
