@@ -115,9 +115,9 @@ only=
 step "packages" install_packages || finish
 [ "${1-}" = packages ] && exit 0
 command -v cargo >/dev/null || PATH=$PATH:$HOME/.cargo/bin
-command -v cargo >/dev/null || { echo "needs cargo (Rust 1.88 or later)" >&2; exit 1; }
+command -v cargo >/dev/null || { echo "needs cargo (Rust 1.95 or later, for all providers)" >&2; exit 1; }
 # The examples are to know Kerberos and all providers.
-workspace=(--workspace --features ssh-interop/gssapi,ssh-interop/providers)
+workspace=(--workspace --features ssh-interop/gssapi,ssh-interop/providers,ssh-tests/providers)
 step "examples" cargo build "${workspace[@]}" --examples || finish
 if [ -z "$only" ]; then
     step "cargo test --workspace" cargo test "${workspace[@]}" --no-fail-fast
