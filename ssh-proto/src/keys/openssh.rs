@@ -145,12 +145,12 @@ fn name(bytes: &[u8]) -> Result<&str, KeyFileError> {
 
 /// Key files.
 impl PrivateKey {
-    /// Reads an OpenSSH private key file that is not encrypted. [`PrivateKeyFile`] reads the
+    /// Reads an OpenSSH private key file that is not encrypted. [`PrivateKeyFile`](crate::keys::PrivateKeyFile) reads the
     /// others, and tells the comment.
     ///
     /// # Errors
-    /// `PassphraseRequired` if it is encrypted, otherwise as [`PrivateKeyFile::parse`] and
-    /// [`PrivateKeyFile::decrypt`].
+    /// `PassphraseRequired` if it is encrypted, otherwise as [`PrivateKeyFile::parse`](crate::keys::PrivateKeyFile::parse) and
+    /// [`PrivateKeyFile::decrypt`](crate::keys::PrivateKeyFile::decrypt).
     pub fn from_openssh(file: &[u8]) -> Result<Self, KeyFileError> {
         PrivateKeyFile::parse(file)?
             .decrypt(None)

@@ -186,7 +186,7 @@ fn authenticate(key: &[u8; 32], data: &[u8]) -> Result<[u8; TAG_LEN], CryptoErro
         let key = scalar::OneTimeKey::from(*key);
         let tag = scalar::Poly1305::poly1305(&key, data).map_err(|_| CryptoError::Failed)?;
         return tag
-            .unprotected_as_ref()
+            .unprotected_as_bytes()
             .try_into()
             .map_err(|_| CryptoError::Failed);
     }
