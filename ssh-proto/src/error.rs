@@ -104,8 +104,8 @@ pub enum PeerIncompatible {
     UnknownService,
     /// The peer lacks strict key exchange, which the config requires, be it for this cipher.
     NoStrictKex,
-    /// The server's host key is of RSA and has so many bits: fewer than the config accepts, or more
-    /// than are computed with.
+    /// The server's host key, or the authority of its certificate, is of RSA and has so many bits:
+    /// fewer than the config accepts, or more than are computed with.
     HostKeySize(usize),
     /// The client asked for a group of a size that the server has none of (RFC 4419 section 3).
     NoDhGroup,

@@ -46,7 +46,7 @@ pub use self::packet::{
     MacKey, NoCompression, OpeningKey, PacketLayout, SealingKey,
 };
 pub use self::private_key::PrivateKey;
-pub(crate) use self::rsa_size::has_accepted_size;
+pub(crate) use self::rsa_size::{has_accepted_size, refused_rsa_bits};
 pub use self::security_key::{SecurityKeyHandle, SecurityKeyUse};
 use crate::error::RandomFailed;
 

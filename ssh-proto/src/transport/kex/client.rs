@@ -9,7 +9,7 @@ use super::negotiate::Agreement;
 use super::{
     Exchange, Idents, Kex, KexAsk, KexItem, Secrets, State, Step, kex_error, unexpected, values,
 };
-use crate::crypto::{PublicKey, SecureRandom, Signature, has_accepted_size};
+use crate::crypto::{PublicKey, SecureRandom, Signature, refused_rsa_bits};
 use crate::error::{ApiMisuse, CryptoError, Error, PeerIncompatible, PeerMisbehaved};
 
 impl Exchange {
@@ -71,8 +71,7 @@ impl Kex {
         if host_key.key_type() != algorithm.key_type() {
             return Err(PeerMisbehaved::BadHostKey.into());
         }
-        if !has_accepted_size(&host_key, self.config.min_rsa_bits) {
-            let bits = host_key.rsa_bits().unwrap_or_default();
+        if let Some(bits) = refused_rsa_bits(&host_key, self.config.min_rsa_bits) {
             return Err(Error::PeerIncompatible(PeerIncompatible::HostKeySize(bits)));
         }
         let signature = Signature::from_encoded(Bytes::copy_from_slice(message.signature))
